@@ -205,7 +205,7 @@ pub struct ImageReport {
     pub faults: Vec<IntegrityFault>,
     pub unscannable: Vec<Unscannable>,
     /// Bounds reached that cut a listing short, in words; empty when complete.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     pub truncated: Vec<String>,
 }
 
