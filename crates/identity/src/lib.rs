@@ -9,7 +9,7 @@
 //! * [`token`]: the registry's bearer tokens, revocable at the next request.
 //!
 //! State is small and read on every request, so it lives in memory, written through to SQLite
-//! ([`store`]) before a change is answered.
+//! ([`jinwu_documents`]) before a change is answered.
 #![forbid(unsafe_code)]
 
 pub mod account;
@@ -21,7 +21,6 @@ pub mod project;
 pub mod robot;
 pub mod service;
 pub mod setup;
-pub mod store;
 pub mod token;
 
 pub use account::{Account, Session};
@@ -53,8 +52,8 @@ pub enum IdentityError {
     Storage(String),
 }
 
-impl From<rusqlite::Error> for IdentityError {
-    fn from(e: rusqlite::Error) -> Self {
+impl From<jinwu_documents::DocumentError> for IdentityError {
+    fn from(e: jinwu_documents::DocumentError) -> Self {
         IdentityError::Storage(e.to_string())
     }
 }

@@ -16,7 +16,7 @@ use crate::credential::Credential;
 use crate::grant::Grant;
 use crate::project::Project;
 use crate::robot::Robot;
-use crate::store::{Store, Write};
+use jinwu_documents::{Store, Write};
 use jinwu_model::{ProjectName, ProtectionLevel};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -155,7 +155,7 @@ impl Identity {
 impl State {
     pub(crate) fn write(&mut self, writes: &[Write]) -> Result<(), IdentityError> {
         match &mut self.store {
-            Some(store) => store.apply(writes),
+            Some(store) => Ok(store.apply(writes)?),
             None => Err(IdentityError::Storage("closed".into())),
         }
     }

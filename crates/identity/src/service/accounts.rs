@@ -2,7 +2,7 @@
 
 use super::{Identity, check_name, login};
 use crate::account::{Account, AccountView, Failures, NewSecrets, Secrets};
-use crate::store::Write;
+use jinwu_documents::Write;
 use crate::{AdminRole, IdentityError, password};
 use jinwu_model::Masked;
 

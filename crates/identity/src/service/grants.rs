@@ -4,7 +4,7 @@ use super::{Identity, State, check_name};
 use crate::IdentityError;
 use crate::authz::{ProjectAction, ProjectRole};
 use crate::grant::{Change, Grant, State as GrantState};
-use crate::store::Write;
+use jinwu_documents::Write;
 use jinwu_model::Text;
 use std::collections::{BTreeMap, BTreeSet};
 

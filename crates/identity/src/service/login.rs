@@ -2,7 +2,7 @@
 
 use super::{Identity, fingerprint};
 use crate::account::{Account, Failures, Session};
-use crate::store::Write;
+use jinwu_documents::Write;
 use crate::{IdentityError, password};
 use jinwu_model::Masked;
 use totp_rs::{Builder, Secret, Totp};

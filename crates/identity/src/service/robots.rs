@@ -4,7 +4,7 @@ use super::{Identity, check_name, fingerprint};
 use crate::IdentityError;
 use crate::credential::{self, Credential};
 use crate::robot::{self, Robot, RobotView};
-use crate::store::Write;
+use jinwu_documents::Write;
 use jinwu_model::Masked;
 use std::collections::BTreeMap;
 
