@@ -46,14 +46,20 @@ pub(crate) fn router(registry: Registry) -> axum::Router {
 }
 
 async fn handle(State(registry): State<Registry>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    // HTTP/2 names the host in the URI alone.
+    if let Some(host) = parts.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok()) {
+        parts.headers.entry(header::HOST).or_insert(host);
+    }
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |c| c.0);
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|q| q.0).unwrap_or_default();
     let context = Context { registry, peer, method: parts.method, headers: parts.headers, query };
-    let mut response = match dispatch(&context, parts.uri.path(), body).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    };
+    let reading = matches!(context.method, Method::GET | Method::HEAD);
+    let work = async move { dispatch(&context, parts.uri.path(), body).await };
+    // A change is carried through even when its client goes away in the middle: a task of its own
+    // is not dropped with the connection.
+    let answer = if reading { work.await } else { tokio::spawn(work).await.unwrap_or_else(|_| Err(Failure::new(Code::Unknown))) };
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     response
         .headers_mut()
         .insert(header::HeaderName::from_static("docker-distribution-api-version"), HeaderValue::from_static("registry/2.0"));
@@ -136,7 +142,7 @@ impl Context {
             other => vec![(repository.clone(), other)],
         };
         let caller = self.caller(&needed).await?;
-        self.registry.inner.seams.access.permit(&caller, repository, action).await.map_err(refused)?;
+        self.registry.inner.seams.access.permit(&caller, &self.headers, repository, action).await.map_err(refused)?;
         Ok(caller)
     }
 

@@ -16,6 +16,7 @@ use rusqlite::Connection;
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,8 @@ pub struct Meta {
     pub(crate) store: Store,
     /// (repository, reference text) → manifest. Emptied for a repository when it changes.
     hot: RwLock<HashMap<(String, String), Arc<StoredManifest>>>,
+    /// Rises with every change of a manifest or tag: what was read before it is not kept as hot.
+    epoch: AtomicU64,
 }
 
 const SCHEMA: &str = "
@@ -100,7 +103,7 @@ impl Meta {
                 }
             })
             .map_err(|source| MetaError::Io { path: "thread".into(), source })?;
-        Ok(Meta { changes, readers: Mutex::new(Vec::new()), path: path.to_owned(), store, hot: RwLock::new(HashMap::new()) })
+        Ok(Meta { changes, readers: Mutex::new(Vec::new()), path: path.to_owned(), store, hot: RwLock::new(HashMap::new()), epoch: AtomicU64::new(0) })
     }
 
     /// Runs a change in the writer's next turn; returns when it is durable.
@@ -158,7 +161,9 @@ impl Meta {
     }
 
     pub(crate) fn forget(&self, repository: &str) {
-        self.hot.write().retain(|(r, _), _| r != repository);
+        let mut hot = self.hot.write();
+        self.epoch.fetch_add(1, Ordering::SeqCst);
+        hot.retain(|(r, _), _| r != repository);
     }
 }
 

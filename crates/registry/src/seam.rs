@@ -53,8 +53,8 @@ pub trait Access: Send + Sync + 'static {
     /// Who is this? `needed` only shapes the challenge.
     async fn authenticate(&self, headers: &HeaderMap, peer: SocketAddr, needed: &[(RepositoryName, Action)]) -> Result<Caller, Refusal>;
 
-    /// May the caller do this here, now? `Err` says how to refuse.
-    async fn permit(&self, caller: &Caller, repository: &RepositoryName, action: Action) -> Result<(), Refusal>;
+    /// May the caller do this here, now? `Err` says how to refuse; `headers` only shape a challenge.
+    async fn permit(&self, caller: &Caller, headers: &HeaderMap, repository: &RepositoryName, action: Action) -> Result<(), Refusal>;
 
     /// The same without recording a refusal: used where a refusal must look like absence.
     fn may(&self, caller: &Caller, repository: &RepositoryName, action: Action) -> bool;

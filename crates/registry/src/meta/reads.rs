@@ -6,6 +6,7 @@ use jinwu_model::{Digest, Reference, RepositoryName};
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// A manifest as it was pushed.
 #[derive(Clone, Debug)]
@@ -35,7 +36,7 @@ impl Meta {
         if let Some(found) = self.hot.read().get(&key) {
             return Ok(Some(found.clone()));
         }
-        let generation = self.hot.read().len();
+        let epoch = self.epoch.load(Ordering::SeqCst);
         let found = self.read(|c| {
             let sql = match reference {
                 Reference::Digest(_) => "SELECT digest, media_type, body FROM manifest WHERE repository = ?1 AND digest = ?2",
@@ -55,9 +56,7 @@ impl Meta {
         if hot.len() >= HOT {
             hot.clear();
         }
-        // A change between reading and now has emptied the repository's entries: then do not keep
-        // what was read before it.
-        if hot.len() >= generation.min(HOT) {
+        if self.epoch.load(Ordering::SeqCst) == epoch {
             hot.insert(key, manifest.clone());
         }
         Ok(Some(manifest))
