@@ -220,6 +220,11 @@ impl OwnerIndex {
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
     }
+
+    /// Number of files.
+    pub fn len(&self) -> usize {
+        self.files.len()
+    }
 }
 
 // === impl LayerAnalysis ===

@@ -10,5 +10,10 @@
 #![forbid(unsafe_code)]
 
 pub mod analysis;
+pub mod analyzer;
 pub mod client;
+pub mod compose;
+pub mod engine;
+pub mod layer;
 pub mod protocol;
+pub mod worker;
