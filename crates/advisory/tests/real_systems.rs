@@ -1,0 +1,231 @@
+//! The shipped database against real package lists, and against human labels. Needs the corpora:
+//! environment variable JINWU_DATA.
+
+use jinwu_advisory::{Database, Matches, Scheme};
+use jinwu_model::report::{Coverage, Location, Os, Package};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
+use std::path::PathBuf;
+
+fn path(relative: &str) -> PathBuf {
+    let root = std::env::var_os("JINWU_DATA").expect("JINWU_DATA is not set: point it at the data folder (see its README)");
+    PathBuf::from(root).join(relative)
+}
+
+fn text(relative: &str) -> String {
+    let path = path(relative);
+    let bytes = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let bytes = if relative.ends_with(".zst") { zstd::decode_all(&bytes[..]).unwrap() } else { bytes };
+    String::from_utf8(bytes).unwrap()
+}
+
+fn database() -> Database {
+    Database::embedded().unwrap()
+}
+
+fn os(id: &str, version: &str) -> Os {
+    Os { id: id.into(), version: version.into(), name: String::new() }
+}
+
+fn package(ecosystem: &str, name: &str, version: &str, source: &str) -> Package {
+    Package {
+        ecosystem: ecosystem.into(),
+        name: name.into(),
+        version: version.into(),
+        source_name: source.into(),
+        source_version: version.into(),
+        architecture: "x86_64".into(),
+        location: Location { layer: None, path: "lib/apk/db/installed".into(), inner: None, line: None, deleted: false, owner: None },
+    }
+}
+
+/// Packages of one of the Alpine images, from the published list.
+fn alpine_packages(image: &str) -> Vec<Package> {
+    let list = text("truth/golden-apk-packages.tsv");
+    let rows = list.lines().skip(1).map(|l| l.split('\t').collect::<Vec<_>>());
+    let packages: Vec<Package> = rows.filter(|r| r[0] == image).map(|r| package("apk", r[1], r[2], r[3])).collect();
+    assert!(packages.len() > 10, "{image}");
+    packages
+}
+
+fn per_name(m: &Matches) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for v in &m.vulnerabilities {
+        *counts.entry(v.matched_name.clone()).or_default() += 1;
+    }
+    counts
+}
+
+fn counts(pairs: &[(&str, usize)]) -> BTreeMap<String, usize> {
+    pairs.iter().map(|(n, c)| ((*n).to_owned(), *c)).collect()
+}
+
+#[test]
+fn alpine_3_18_9() {
+    let m = database().match_packages(Some(&os("alpine", "3.18.9")), &[], &alpine_packages("alpine-minirootfs-3.18.9-x86_64.tar.gz"));
+    assert_eq!(m.coverage, Coverage::Covered);
+    assert_eq!(m.vulnerabilities.iter().map(|v| (v.id.as_str(), v.matched_name.as_str())).collect::<Vec<_>>(), [("CVE-2025-26519", "musl")]);
+}
+
+#[test]
+fn alpine_3_20_3() {
+    let d = database();
+    let packages = alpine_packages("alpine-minirootfs-3.20.3-x86_64.tar.gz");
+    let repositories = ["https://dl-cdn.alpinelinux.org/alpine/v3.20/main".to_owned()];
+    let m = d.match_packages(Some(&os("alpine", "3.20.3")), &repositories, &packages);
+    assert_eq!(m.coverage, Coverage::Covered);
+    assert_eq!(per_name(&m), counts(&[("busybox", 2), ("musl", 3), ("openssl", 22)]));
+    // Key "0": never affected.
+    for id in ["CVE-2021-42373", "CVE-2021-42376", "CVE-2023-45853", "CVE-2023-6992"] {
+        assert!(m.vulnerabilities.iter().all(|v| v.id != id), "{id}");
+    }
+    let client: Vec<Package> = packages.into_iter().filter(|p| p.name == "ssl_client").collect();
+    let m = d.match_packages(Some(&os("alpine", "3.20.3")), &repositories, &client);
+    assert_eq!(per_name(&m), counts(&[("busybox", 2)]));
+    assert!(m.vulnerabilities.iter().all(|v| v.package.name == "ssl_client"));
+}
+
+#[test]
+fn alpine_without_data_is_not_covered() {
+    let d = database();
+    for (version, image) in [("3.15.11", "alpine-minirootfs-3.15.11-x86_64.tar.gz"), ("3.21.0_alpha20240923", "alpine-minirootfs-20240923-x86_64.tar.gz")] {
+        let packages = alpine_packages(image);
+        let m = d.match_packages(Some(&os("alpine", version)), &[], &packages);
+        assert!(matches!(m.coverage, Coverage::NotCovered { .. }), "{version}: {:?}", m.coverage);
+        assert!(m.vulnerabilities.is_empty() && !m.silent.is_empty());
+    }
+}
+
+#[test]
+fn old_alpine_against_the_closed_feed_has_hits() {
+    let d = database();
+    for (version, image) in [("3.10.4", "docker-save-alpine-310.tar.gz"), ("3.11.5", "docker-save-alpine-311.tar.gz")] {
+        let m = d.match_packages(Some(&os("alpine", version)), &[], &alpine_packages(image));
+        assert_eq!(m.coverage, Coverage::Covered);
+        println!("{version}: {:?}", m.vulnerabilities.iter().map(|v| format!("{} {}", v.matched_name, v.id)).collect::<Vec<_>>());
+        assert!(m.vulnerabilities.iter().any(|v| v.id == "CVE-2020-1967" && v.matched_name == "openssl"), "{version}");
+        assert!(m.silent.is_empty(), "a whole feed is silent about nothing");
+        assert_eq!(m.as_of.as_deref(), Some("2020-06-08"));
+    }
+}
+
+/// (source, current, main, security, updates) of a release.
+fn debian_sources(release: &str) -> Vec<[String; 5]> {
+    let all = text("debian/debian-sources.tsv.zst");
+    all.lines()
+        .skip(1)
+        .map(|l| l.split('\t').map(str::to_owned).collect::<Vec<_>>())
+        .filter(|f| f[0] == release)
+        .map(|f| std::array::from_fn(|i| f.get(i + 1).cloned().unwrap_or_default()))
+        .collect()
+}
+
+fn match_debian(version: &str, sources: &[(String, String)]) -> Matches {
+    let packages: Vec<Package> = sources.iter().map(|(name, version)| package("deb", name, version, name)).collect();
+    database().match_packages(Some(&os("debian", version)), &[], &packages)
+}
+
+#[test]
+fn debian_at_the_release_has_findings_and_at_the_current_version_none() {
+    for (code, version, least) in [("bookworm", "12", 2000), ("bullseye", "11", 3000)] {
+        let sources = debian_sources(code);
+        let main: Vec<_> = sources.iter().filter(|s| !s[2].is_empty()).map(|s| (s[0].clone(), s[2].clone())).collect();
+        let current: Vec<_> = sources.iter().map(|s| (s[0].clone(), s[1].clone())).collect();
+        let at_main = match_debian(version, &main);
+        let at_current = match_debian(version, &current);
+        assert_eq!((&at_main.coverage, &at_current.coverage), (&Coverage::Covered, &Coverage::Covered));
+        println!("{code}: {} findings in {} sources of main; {} at current versions; {} of {} sources without data",
+            at_main.vulnerabilities.len(), per_name(&at_main).len(), at_current.vulnerabilities.len(), at_current.silent.len(), current.len());
+        for v in &at_current.vulnerabilities {
+            println!("  at current: {} {} {} < {:?} {}", v.matched_name, v.id, v.compared_version, v.fixed_version, v.source);
+        }
+        assert!(at_main.vulnerabilities.len() >= least, "{}", at_main.vulnerabilities.len());
+        for v in &at_main.vulnerabilities {
+            let fixed = v.fixed_version.as_deref().expect("every finding of these feeds has a fix");
+            assert!(Scheme::Dpkg.compare(&v.compared_version, fixed).is_lt(), "{v:?}");
+        }
+        let known: BTreeSet<_> = KNOWN_AT_CURRENT.iter().filter(|k| k.0 == code).map(|k| (k.1, k.2)).collect();
+        let found: BTreeSet<_> = at_current.vulnerabilities.iter().map(|v| (v.matched_name.as_str(), v.id.as_str())).collect();
+        assert_eq!(found, known, "findings at current versions of {code}");
+    }
+}
+
+/// Findings at the archive's current versions, each looked at: (release, source, advisory).
+const KNOWN_AT_CURRENT: &[(&str, &str, &str)] = &[];
+
+#[test]
+fn every_security_upload_of_known_sources_gives_a_finding() {
+    let rows = text("debian/debian-derived-advisories.jsonl.zst");
+    for (code, version) in [("bookworm", "12"), ("bullseye", "11")] {
+        // Sources whose security or update version is newer than main's and that have a row fixed in between.
+        let sources: BTreeMap<String, [String; 5]> = debian_sources(code).into_iter().map(|s| (s[0].clone(), s)).collect();
+        let mut expected: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for line in rows.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let field = |n: &str| row[n].as_str().unwrap_or_default().to_owned();
+            if field("release") != code || row["rebuild_unknown"] == true {
+                continue;
+            }
+            let Some([_, current, main, ..]) = sources.get(&field("source")) else { continue };
+            let fixed = field("fixed_version");
+            if !main.is_empty() && Scheme::Dpkg.compare(main, &fixed).is_lt() && Scheme::Dpkg.compare(&fixed, current).is_le() {
+                expected.entry(field("source")).or_default().insert(field("cve"));
+            }
+        }
+        let main: Vec<_> = expected.keys().map(|s| (s.clone(), sources[s][2].clone())).collect();
+        let m = match_debian(version, &main);
+        let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for v in &m.vulnerabilities {
+            found.entry(v.matched_name.clone()).or_default().insert(v.id.clone());
+        }
+        let missing: Vec<_> = expected.iter().flat_map(|(s, ids)| ids.iter().filter(|id| !found.get(*s).is_some_and(|f| f.contains(*id))).map(move |id| (s, id))).collect();
+        println!("{code}: {} sources, {} advisories expected, {} missing: {missing:?}", expected.len(), expected.values().map(BTreeSet::len).sum::<usize>(), missing.len());
+        assert!(expected.len() > 100);
+        assert!(expected.keys().all(|s| found.contains_key(s)), "a source without any finding");
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+}
+
+/// Anchore's labels: (package, version, advisory) judged true or false by a person, for Alpine images.
+#[test]
+fn human_labels_of_alpine_and_debian_images() {
+    let file = std::fs::File::open(path("truth/match-labels-anchore.tar.zst")).unwrap();
+    let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
+    let mut labels: BTreeSet<(String, String, String, String, String)> = BTreeSet::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        if !entry.path().unwrap().extension().is_some_and(|e| e == "json") {
+            continue;
+        }
+        let mut json = String::new();
+        entry.read_to_string(&mut json).unwrap();
+        let label: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let image = label["image"]["exact"].as_str().unwrap_or_default().to_owned();
+        let word = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+        labels.insert((image, word(&label["package"]["name"]), word(&label["package"]["version"]), word(&label["vulnerability_id"]), word(&label["label"])));
+    }
+    let d = database();
+    let (mut tp, mut tp_hit, mut fp, mut fp_hit) = (0, 0, 0, 0);
+    let mut wrong = Vec::new();
+    for (image, name, version, id, label) in &labels {
+        // Only versions that name the system themselves: +deb11u, +deb12u.
+        let release = if version.contains("deb11u") { "11" } else if version.contains("deb12u") { "12" } else { continue };
+        // The labels name binaries; those named like their source can be matched without the image.
+        let m = d.match_packages(Some(&os("debian", release)), &[], &[package("deb", name, version, name)]);
+        if !m.silent.is_empty() {
+            continue;
+        }
+        let hit = m.vulnerabilities.iter().any(|v| &v.id == id);
+        match label.as_str() {
+            "TP" => (tp, tp_hit) = (tp + 1, tp_hit + usize::from(hit)),
+            "FP" => (fp, fp_hit) = (fp + 1, fp_hit + usize::from(hit)),
+            _ => continue,
+        }
+        if hit && label == "FP" {
+            wrong.push(format!("{image} {name} {version} {id}"));
+        }
+    }
+    println!("labels: TP {tp_hit} of {tp} hit, FP {fp_hit} of {fp} hit: {wrong:?}");
+    assert!(tp + fp > 0, "no label could be used");
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
