@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What went wrong with the file, in words.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +22,7 @@ impl From<rusqlite::Error> for DocumentError {
 
 /// One database of documents.
 pub struct Store {
-    connection: Connection,
+    connection: Mutex<Connection>,
 }
 
 /// A document to write, or to remove when `body` is `None`.
@@ -70,12 +71,17 @@ impl Store {
                 )));
             }
         }
-        Ok(Store { connection })
+        Ok(Store { connection: Mutex::new(connection) })
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All documents of a kind by id.
     pub fn load<T: DeserializeOwned>(&self, kind: &str) -> Result<BTreeMap<String, T>, DocumentError> {
-        let mut statement = self.connection.prepare("SELECT id, body FROM document WHERE kind = ?1")?;
+        let connection = self.connection();
+        let mut statement = connection.prepare("SELECT id, body FROM document WHERE kind = ?1")?;
         let rows = statement.query_map([kind], |r| Ok((r.get::<_, String>(0)?, r.get::<_, String>(1)?)))?;
         let mut out = BTreeMap::new();
         for row in rows {
@@ -87,8 +93,9 @@ impl Store {
     }
 
     /// All writes in one durable transaction.
-    pub fn apply(&mut self, writes: &[Write]) -> Result<(), DocumentError> {
-        let transaction = self.connection.transaction()?;
+    pub fn apply(&self, writes: &[Write]) -> Result<(), DocumentError> {
+        let mut connection = self.connection();
+        let transaction = connection.transaction()?;
         for write in writes {
             match &write.body {
                 Some(body) => transaction.execute(
@@ -111,13 +118,13 @@ mod tests {
     fn documents_survive_and_a_newer_format_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("d.db");
-        let mut store = Store::open(&path).unwrap();
+        let store = Store::open(&path).unwrap();
         store.apply(&[Write::put("k", "a", &1).unwrap(), Write::put("k", "b", &2).unwrap()]).unwrap();
         store.apply(&[Write::remove("k", "a"), Write::put("k", "b", &3).unwrap()]).unwrap();
         drop(store);
         let store = Store::open(&path).unwrap();
         assert_eq!(store.load::<i32>("k").unwrap(), BTreeMap::from([("b".to_owned(), 3)]));
-        store.connection.execute_batch("PRAGMA user_version = 9").unwrap();
+        store.connection().execute_batch("PRAGMA user_version = 9").unwrap();
         drop(store);
         assert!(Store::open(&path).err().unwrap().to_string().contains("newer version"));
     }

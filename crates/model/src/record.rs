@@ -61,6 +61,9 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
+    /// About to be done: recorded first, so that nothing is done that cannot be recorded. A second
+    /// record with the outcome follows.
+    Requested,
     Success,
     Denied,
     Failure,

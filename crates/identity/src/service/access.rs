@@ -50,13 +50,18 @@ impl Identity {
         Ok(Standing { subject: Subject::user(name), epoch: logged_in.account.epoch })
     }
 
-    /// Whether the subject of a token still stands: not disabled, not expired, nothing changed
-    /// since the token was issued.
+    /// Whether the subject of a token still stands.
     pub fn standing(&self, claims: &Claims) -> bool {
+        self.stands(&Subject { kind: claims.kind, name: claims.sub.clone() }, claims.epoch)
+    }
+
+    /// Whether a subject still stands as it did at `epoch`: not disabled, not expired, nothing
+    /// changed since.
+    pub fn stands(&self, subject: &Subject, epoch: u64) -> bool {
         let state = self.state.lock();
-        match claims.kind {
-            SubjectKind::Robot => state.robots.get(&claims.sub).is_some_and(|r| r.usable(self.now()) && r.epoch == claims.epoch),
-            SubjectKind::User => state.accounts.get(&claims.sub).is_some_and(|a| !a.disabled && a.epoch == claims.epoch),
+        match subject.kind {
+            SubjectKind::Robot => state.robots.get(&subject.name).is_some_and(|r| r.usable(self.now()) && r.epoch == epoch),
+            SubjectKind::User => state.accounts.get(&subject.name).is_some_and(|a| !a.disabled && a.epoch == epoch),
             SubjectKind::Anonymous | SubjectKind::System => false,
         }
     }

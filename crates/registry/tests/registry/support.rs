@@ -19,7 +19,7 @@ pub(crate) struct World {
     pub(crate) records: parking_lot::Mutex<Vec<Record>>,
 }
 
-pub(crate) struct Doorman(pub Arc<World>);
+pub(crate) struct Doorman;
 
 #[async_trait]
 impl Access for Doorman {
@@ -88,7 +88,7 @@ impl Lab {
     pub(crate) async fn on(root: Arc<tempfile::TempDir>, adjust: impl FnOnce(&mut Config)) -> Lab {
         let world = Arc::new(World::default());
         let seams = Seams {
-            access: Arc::new(Doorman(world.clone())),
+            access: Arc::new(Doorman),
             journal: world.clone(),
             gate: world.clone(),
             inspector: Arc::new(Blind),

@@ -1,0 +1,8 @@
+//! One module per group of commands.
+
+pub(crate) mod info;
+pub(crate) mod ledger;
+pub(crate) mod people;
+pub(crate) mod policy;
+pub(crate) mod registry;
+pub(crate) mod serve;

@@ -1,0 +1,53 @@
+//! The way into the ledger.
+
+use jinwu_ledger::{Ledger, LedgerError};
+use jinwu_model::Record;
+use std::sync::Arc;
+
+/// Hides secrets in a text; [`jinwu_policy`] and the scanner never see what it hides.
+pub type Mask = Arc<dyn Fn(&str) -> String + Send + Sync>;
+
+/// Masks and appends; whoever records here waits until it is durable.
+#[derive(Clone)]
+pub struct Journal {
+    ledger: Ledger,
+    mask: Mask,
+}
+
+impl Journal {
+    pub fn new(ledger: Ledger, mask: Mask) -> Self {
+        Journal { ledger, mask }
+    }
+
+    /// Returns once every record is on disk. On an error what was to be recorded must not happen.
+    pub async fn record(&self, mut records: Vec<Record>) -> Result<u64, LedgerError> {
+        for record in &mut records {
+            record.object = (self.mask)(&record.object);
+            record.subject.name = clip((self.mask)(&record.subject.name), 200);
+            record.detail.values_mut().for_each(|v| self.mask_value(v));
+        }
+        self.ledger.append(records).await
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    fn mask_value(&self, value: &mut serde_json::Value) {
+        match value {
+            serde_json::Value::String(s) => *s = (self.mask)(s),
+            serde_json::Value::Array(list) => list.iter_mut().for_each(|v| self.mask_value(v)),
+            serde_json::Value::Object(map) => map.values_mut().for_each(|v| self.mask_value(v)),
+            _ => {}
+        }
+    }
+}
+
+fn clip(text: String, most: usize) -> String {
+    if text.chars().count() > most { text.chars().take(most).collect() } else { text }
+}
+
+/// Unix milliseconds.
+pub fn now() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}

@@ -1,0 +1,128 @@
+//! Listeners: HTTPS for everybody, a root-only local socket for the command line.
+
+use axum::extract::ConnectInfo;
+use axum::extract::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tower::ServiceExt;
+
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 4096;
+/// A client that does not finish its handshake or its request's head in this time is let go.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Ends listeners: new connections are no longer taken, running requests finish.
+pub type Stop = watch::Receiver<bool>;
+
+async fn stopped(stop: &mut Stop) {
+    // The value's guard must not live on across an await.
+    drop(stop.wait_for(|s| *s).await);
+}
+
+/// Serves `router` over TLS until stopped. A plain-HTTP request fails the handshake and gets nothing.
+pub async fn https(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: axum::Router, mut stop: Stop) {
+    let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "accept");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    continue;
+                }
+            },
+            () = stopped(&mut stop) => return,
+        };
+        let _ = stream.set_nodelay(true);
+        let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
+            connection(stream, router, Some(peer), stop).await;
+        });
+    }
+}
+
+/// Plain HTTP on an address; exists for measurements of the server without TLS only.
+pub async fn plain(listener: TcpListener, router: axum::Router, mut stop: Stop) {
+    loop {
+        let (stream, peer) = tokio::select! {
+            accepted = listener.accept() => match accepted { Ok(a) => a, Err(_) => continue },
+            () = stopped(&mut stop) => return,
+        };
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(connection(stream, router.clone(), Some(peer), stop.clone()));
+    }
+}
+
+/// Serves `router` on a socket only its owner may open.
+pub async fn local(path: &Path, router: axum::Router, mut stop: Stop) -> std::io::Result<()> {
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir)?;
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
+    }
+    let _ = std::fs::remove_file(path);
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        tracing::warn!(%error, "accept on the local socket");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                        continue;
+                    }
+                },
+                () = stopped(&mut stop) => return,
+            };
+            tokio::spawn(connection(stream, router.clone(), None, stop.clone()));
+        }
+    });
+    Ok(())
+}
+
+async fn connection<S>(stream: S, router: axum::Router, peer: Option<SocketAddr>, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(ConnectInfo(peer));
+        }
+        router.clone().oneshot(request)
+    });
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(PATIENCE).max_buf_size(512 << 10);
+    // Windows as large as a layer needs on a fast network.
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(4 << 20)
+        .initial_connection_window_size(16 << 20)
+        .max_concurrent_streams(256)
+        .max_send_buf_size(4 << 20)
+        .keep_alive_interval(Duration::from_secs(60));
+    let serving = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        result = serving.as_mut() => { let _ = result; }
+        () = stopped(&mut stop) => {
+            serving.as_mut().graceful_shutdown();
+            let _ = tokio::time::timeout(PATIENCE, serving).await;
+        }
+    }
+}

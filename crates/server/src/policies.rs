@@ -1,0 +1,167 @@
+//! What the security administrator sets: modes by project, custom policies, exceptions.
+
+use jinwu_documents::{Store, Write};
+use jinwu_model::{Mode, PolicyId, ProjectName};
+use jinwu_policy::{Exception, PolicySet};
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Why a change is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyStoreError {
+    #[error("策略不存在:{0} / policy {0} does not exist")]
+    UnknownPolicy(PolicyId),
+    #[error("例外不存在:{0} / exception {0} does not exist")]
+    UnknownException(String),
+    #[error("{0}")]
+    Refused(String),
+    #[error(transparent)]
+    Policy(#[from] jinwu_policy::PolicyError),
+    #[error("policy store: {0}")]
+    Store(#[from] jinwu_documents::DocumentError),
+}
+
+pub struct Policies {
+    inner: RwLock<Inner>,
+}
+
+struct Inner {
+    store: Store,
+    set: Arc<PolicySet>,
+    custom: BTreeMap<String, String>,
+    /// Project → policy → mode.
+    modes: BTreeMap<String, BTreeMap<PolicyId, Mode>>,
+    exceptions: BTreeMap<String, Exception>,
+    /// Rises with every change.
+    generation: u64,
+}
+
+/// Everything a decision in one project depends on.
+pub struct Snapshot {
+    pub set: Arc<PolicySet>,
+    pub modes: BTreeMap<PolicyId, Mode>,
+    pub exceptions: Vec<Exception>,
+    pub generation: u64,
+}
+
+impl Policies {
+    pub fn open(path: &Path) -> Result<Self, PolicyStoreError> {
+        let store = Store::open(path)?;
+        let custom: BTreeMap<String, String> = store.load("policy")?;
+        let set = Arc::new(PolicySet::load(custom.values().map(String::as_str))?);
+        let inner = Inner { modes: store.load("modes")?, exceptions: store.load("exception")?, custom, set, store, generation: 1 };
+        Ok(Policies { inner: RwLock::new(inner) })
+    }
+
+    pub fn snapshot(&self, project: &ProjectName) -> Snapshot {
+        let inner = self.inner.read();
+        Snapshot {
+            set: inner.set.clone(),
+            modes: inner.modes.get(project.as_str()).cloned().unwrap_or_default(),
+            exceptions: inner.exceptions.values().cloned().collect(),
+            generation: inner.generation,
+        }
+    }
+
+    pub fn set(&self) -> Arc<PolicySet> {
+        self.inner.read().set.clone()
+    }
+
+    pub fn modes(&self) -> BTreeMap<String, BTreeMap<PolicyId, Mode>> {
+        self.inner.read().modes.clone()
+    }
+
+    /// Switches a policy in a project; `None` goes back to the level's default. Gives what it was.
+    pub fn switch(&self, project: &ProjectName, policy: &PolicyId, mode: Option<Mode>) -> Result<Option<Mode>, PolicyStoreError> {
+        let mut inner = self.inner.write();
+        if inner.set.get(policy).is_none() {
+            return Err(PolicyStoreError::UnknownPolicy(policy.clone()));
+        }
+        let mut modes = inner.modes.get(project.as_str()).cloned().unwrap_or_default();
+        let before = match mode {
+            Some(mode) => modes.insert(policy.clone(), mode),
+            None => modes.remove(policy),
+        };
+        inner.store.apply(&[Write::put("modes", project.as_str(), &modes)?])?;
+        inner.modes.insert(project.as_str().to_owned(), modes);
+        inner.generation += 1;
+        Ok(before)
+    }
+
+    /// Adds a custom policy, or replaces one of the same name.
+    pub fn put_custom(&self, yaml: &str) -> Result<String, PolicyStoreError> {
+        let name = PolicySet::check(yaml)?.metadata.name;
+        let mut inner = self.inner.write();
+        let mut custom = inner.custom.clone();
+        custom.insert(name.clone(), yaml.to_owned());
+        let set = PolicySet::load(custom.values().map(String::as_str))?;
+        inner.store.apply(&[Write::put("policy", &name, &yaml)?])?;
+        inner.custom = custom;
+        inner.set = Arc::new(set);
+        inner.generation += 1;
+        Ok(name)
+    }
+
+    pub fn remove_custom(&self, name: &str) -> Result<(), PolicyStoreError> {
+        let mut inner = self.inner.write();
+        let mut custom = inner.custom.clone();
+        if custom.remove(name).is_none() {
+            return Err(PolicyStoreError::Refused(format!(
+                "{name} 不是自定义策略;内置策略只能切换模式 / {name} is no custom policy; built-in ones can be switched, not removed"
+            )));
+        }
+        let set = PolicySet::load(custom.values().map(String::as_str))?;
+        inner.store.apply(&[Write::remove("policy", name)])?;
+        inner.custom = custom;
+        inner.set = Arc::new(set);
+        inner.generation += 1;
+        Ok(())
+    }
+
+    pub fn exceptions(&self) -> Vec<Exception> {
+        self.inner.read().exceptions.values().cloned().collect()
+    }
+
+    /// Stores a proposal: it lifts nothing until somebody else approves it.
+    pub fn propose_exception(&self, exception: Exception) -> Result<Exception, PolicyStoreError> {
+        let mut inner = self.inner.write();
+        if inner.set.get(&exception.policy).is_none() {
+            return Err(PolicyStoreError::UnknownPolicy(exception.policy));
+        }
+        let unscoped = exception.digest.is_none() && exception.repository.is_none() && exception.project.is_none();
+        if unscoped || exception.reason.trim().is_empty() || exception.expires <= exception.created {
+            return Err(PolicyStoreError::Refused(
+                "例外须有范围(digest、repository 或 project)、理由和将来的到期时间 / an exception needs a scope (digest, repository or project), a reason and an expiry to come".into(),
+            ));
+        }
+        if exception.expires - exception.created > 366 * 24 * 3600 * 1000 {
+            return Err(PolicyStoreError::Refused("例外最长一年 / an exception lasts a year at most".into()));
+        }
+        inner.store.apply(&[Write::put("exception", &exception.id, &exception)?])?;
+        inner.exceptions.insert(exception.id.clone(), exception.clone());
+        inner.generation += 1;
+        Ok(exception)
+    }
+
+    pub fn approve_exception(&self, id: &str, approver: &str) -> Result<Exception, PolicyStoreError> {
+        let mut inner = self.inner.write();
+        let mut exception = inner.exceptions.get(id).cloned().ok_or_else(|| PolicyStoreError::UnknownException(id.into()))?;
+        if exception.proposer == approver {
+            return Err(PolicyStoreError::Refused("申请人不得审批自己的例外 / who proposed an exception cannot approve it".into()));
+        }
+        exception.approver = Some(approver.to_owned());
+        inner.store.apply(&[Write::put("exception", id, &exception)?])?;
+        inner.exceptions.insert(id.to_owned(), exception.clone());
+        inner.generation += 1;
+        Ok(exception)
+    }
+
+    pub fn remove_exception(&self, id: &str) -> Result<Exception, PolicyStoreError> {
+        let mut inner = self.inner.write();
+        inner.store.apply(&[Write::remove("exception", id)])?;
+        inner.generation += 1;
+        inner.exceptions.remove(id).ok_or_else(|| PolicyStoreError::UnknownException(id.into()))
+    }
+}
