@@ -124,6 +124,7 @@ pub(crate) fn variable(name: &str, text: &str, found: &mut Vec<Found>) {
 pub(crate) fn in_text(rules: &RuleSet, bytes: &[u8], strictness: Strictness, found: &mut Vec<Found>) {
     let mut seen = 0;
     let mut budget = 4096;
+    let comments = if strictness == Strictness::Free { Vec::new() } else { xml_comments(bytes) };
     rules.names.search(bytes, |_, at| {
         if at < seen {
             return true;
@@ -133,7 +134,8 @@ pub(crate) fn in_text(rules: &RuleSet, bytes: &[u8], strictness: Strictness, fou
         let start = bytes.get(low..at).unwrap_or_default().iter().rposition(|b| *b == b'\n').map_or(low, |n| low + n + 1);
         let end = bytes.get(at..high).unwrap_or_default().iter().position(|b| *b == b'\n').map_or(high, |n| at + n);
         let Some(line) = bytes.get(start..end) else { return true };
-        if strictness == Strictness::Free || !is_comment(line) {
+        let commented = comments.partition_point(|c| c.start <= at).checked_sub(1).and_then(|i| comments.get(i)).is_some_and(|c| at < c.end);
+        if strictness == Strictness::Free || !(commented || is_comment(line)) {
             scan_line(&rules.forms, line, start, strictness, found);
         }
         seen = end.max(at + 1);
@@ -214,6 +216,20 @@ fn is_mixed(v: &str) -> bool {
 fn is_comment(line: &[u8]) -> bool {
     let text = line.trim_ascii_start();
     [&b"#"[..], b";", b"//", b"!", b"<!--", b"* ", b"--"].iter().any(|c| text.starts_with(c))
+}
+
+/// Where `<!-- … -->` stand, ascending.
+fn xml_comments(bytes: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let find = |from: usize, needle: &[u8]| bytes.get(from..).and_then(|rest| rest.windows(needle.len()).position(|w| w == needle)).map(|at| from + at);
+    let mut comments = Vec::new();
+    let mut from = 0;
+    while comments.len() < 1024
+        && let Some(start) = find(from, b"<!--")
+    {
+        from = find(start, b"-->").unwrap_or(bytes.len());
+        comments.push(start..from);
+    }
+    comments
 }
 
 /// Lower-case words of a name in any case convention; trailing digits do not count.

@@ -100,7 +100,7 @@ impl Scanner {
 
     /// Whether a file of this path and size (bytes) is worth reading.
     pub fn wants(&self, path: &str, size: u64) -> bool {
-        size >= 8 && size <= MAX_FILE && (size <= 64 << 10 || !place::is_opaque(path))
+        (8..=MAX_FILE).contains(&size) && (size <= 64 << 10 || !place::is_opaque(path))
     }
 
     /// Everything found in a file, in order of position. `path` is the path in the image without

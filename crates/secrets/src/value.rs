@@ -3,15 +3,13 @@
 /// Asterisks in a masked value at most.
 const STARS: usize = 14;
 
-/// First two characters, asterisks, length. Values shorter than six characters show none of them;
-/// what is not an ASCII letter or digit is shown as an asterisk.
+/// First two characters, asterisks, length. Values shorter than six characters show none of them,
+/// and only ASCII letters and digits are shown.
 pub(crate) fn masked(secret: &[u8]) -> String {
     let length = std::str::from_utf8(secret).map_or(secret.len(), |s| s.chars().count());
-    let shown = if length < 6 { 0 } else { 2 };
+    let shown = secret.iter().take(if length < 6 { 0 } else { 2 }).take_while(|b| b.is_ascii_alphanumeric()).count();
     let mut out = String::with_capacity(24);
-    for b in secret.iter().take(shown) {
-        out.push(if b.is_ascii_alphanumeric() { char::from(*b) } else { '*' });
-    }
+    out.extend(secret.iter().take(shown).map(|b| char::from(*b)));
     for _ in 0..length.saturating_sub(shown).clamp(4, STARS) {
         out.push('*');
     }
@@ -92,7 +90,10 @@ pub(crate) fn is_placeholder(value: &str) -> bool {
 
 /// Words that name, describe or configure a secret in files instead of being one.
 pub(crate) fn is_word(value: &str) -> bool {
-    const WORDS: [&str; 62] = [
+    const WORDS: [&str; 63] = [
+        // The sample of the openssl.cnf that every installation of OpenSSL has.
+        "insta",
+       
         "password", "passwd", "passphrase", "secret", "token", "key", "string", "text", "str", "int", "integer", "bool", "boolean", "bytes", "number", "object", "array",
         "required", "optional", "hidden", "files", "compat", "systemd", "sss", "ldap", "winbind", "nis", "db", "plain", "plaintext", "md5", "sha1", "sha256", "sha512", "bcrypt",
         "yescrypt", "scram", "basic", "bearer", "jwt", "rsa", "ecdsa", "ed25519", "dsa", "any", "all", "auto", "env", "file", "prompt", "keyring", "ask", "never", "always",

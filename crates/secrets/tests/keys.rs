@@ -1,4 +1,5 @@
 //! Keys made by the real programs at run time, in every format, under names that say nothing.
+#![allow(clippy::unwrap_used)]
 
 use jinwu_secrets::{Hit, Scanner};
 use std::path::Path;
@@ -31,8 +32,8 @@ fn keys_of_openssl_and_ssh_keygen_in_every_format() {
          openssl ecparam -name prime256v1 -genkey -noout -out ec.pem
          openssl ec -in ec.pem -outform DER -out ec.der 2>/dev/null
          openssl genpkey -algorithm ed25519 -out ed.pem
-         openssl dsaparam -genkey 1024 -out dsaboth.pem 2>/dev/null
-         openssl dsa -in dsaboth.pem -traditional -out dsa.pem 2>/dev/null || cp dsaboth.pem dsa.pem
+         openssl dsaparam -genkey -out dsaboth.pem 1024 2>/dev/null
+         openssl pkey -in dsaboth.pem -traditional -out dsa.pem
          openssl req -x509 -key rsa1.pem -subj /CN=x -days 9 -out cert.pem
          openssl x509 -in cert.pem -outform DER -out cert.der
          openssl rsa -in rsa1.pem -pubout -out public.pem 2>/dev/null

@@ -4,6 +4,7 @@
 //! A template mixes literals with classes in braces: `{A36}` 36 letters and digits, `{a…}` lower
 //! case and digits, `{U…}` upper case and digits, `{B…}` base32, `{L…}` letters, `{h…}` hex,
 //! `{d…}` digits, `{b…}` base64, `{w…}` base64url, `{uuid}`.
+#![allow(clippy::unwrap_used)]
 
 use jinwu_secrets::Scanner;
 use std::collections::BTreeSet;
@@ -80,6 +81,8 @@ const CASES: &[(&str, &str, &str, &str)] = &[
     ("rubygems-token", "app/x", "rubygems_{h48}", "rubygems_{h10}"),
     ("crates-io-token", "app/x", "token = \"cio{A32}\"", "token = \"cio{A12}\""),
     ("nuget-password", "app/nuget.config", "<add key=\"ClearTextPassword\" value=\"{A16}\" />", "<add key=\"ClearTextPassword\" value=\"%PW_OF_FEED%\" />"),
+    ("nuget-key", "app/x", "oy2{a43}", "oy2{a10}"),
+    ("sonar-login", "app/sonar.properties", "sonar.login={h40}", "sonar.login={h12}"),
     ("artifactory-token", "app/x", "AKCp{A69}", "AKCp{A20}"),
     ("dockerhub-token", "app/x", "dckr_pat_{A27}", "dckr_pat_{A8}"),
     ("slack-token", "app/x", "xoxb-{d12}-{d12}-{A24}", "xoxb-dev"),
