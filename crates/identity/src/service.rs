@@ -134,6 +134,17 @@ impl Identity {
         Ok(project)
     }
 
+    /// Forgets a project and who was in it. Whether it still holds images is the caller's to ask.
+    pub fn delete_project(&self, name: &ProjectName) -> Result<(), IdentityError> {
+        let mut state = self.state.lock();
+        if !state.projects.contains_key(name.as_str()) {
+            return Err(IdentityError::NotFound(name.to_string()));
+        }
+        state.write(&[Write::remove("project", name.as_str())])?;
+        state.projects.remove(name.as_str());
+        Ok(())
+    }
+
     pub fn set_project_level(&self, name: &ProjectName, level: ProtectionLevel) -> Result<(), IdentityError> {
         let mut state = self.state.lock();
         let mut project = state.projects.get(name.as_str()).cloned().ok_or_else(|| IdentityError::NotFound(name.to_string()))?;

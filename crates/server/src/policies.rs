@@ -90,6 +90,15 @@ impl Policies {
         Ok(before)
     }
 
+    /// A project that is gone leaves no modes behind for one of its name.
+    pub fn forget_project(&self, project: &ProjectName) -> Result<(), PolicyStoreError> {
+        let mut inner = self.inner.write();
+        inner.store.apply(&[Write::remove("modes", project.as_str())])?;
+        inner.modes.remove(project.as_str());
+        inner.generation += 1;
+        Ok(())
+    }
+
     /// Adds a custom policy, or replaces one of the same name.
     pub fn put_custom(&self, yaml: &str) -> Result<String, PolicyStoreError> {
         let name = PolicySet::check(yaml)?.metadata.name;

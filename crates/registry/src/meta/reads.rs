@@ -145,6 +145,17 @@ impl Meta {
             .collect())
     }
 
+    /// A repository of the project that holds a manifest, if any does.
+    pub fn first_repository(&self, project: &jinwu_model::ProjectName) -> Result<Option<String>, MetaError> {
+        let (whole, from, upto) = (project.to_string(), format!("{project}/"), format!("{project}0"));
+        self.read(|c| {
+            // '0' follows '/' in ASCII.
+            c.prepare_cached("SELECT repository FROM manifest WHERE repository = ?1 OR (repository >= ?2 AND repository < ?3) LIMIT 1")?
+                .query_row(params![whole, from, upto], |r| r.get(0))
+                .optional()
+        })
+    }
+
     /// Digests of all blobs of which the rows say they are here.
     pub fn blobs(&self) -> Result<Vec<(String, u64)>, MetaError> {
         self.read(|c| {
