@@ -19,6 +19,20 @@ pub struct Database {
     day: u32,
 }
 
+/// A release the database has data for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Release {
+    /// As os-release names them: `debian` `12`, `alpine` `3.20`.
+    pub distribution: String,
+    pub release: String,
+    /// Day of the youngest feed; absent when the feed is a collection of several days.
+    pub as_of: Option<String>,
+    /// How many sources or origins it names.
+    pub packages: u32,
+    /// True when silence about a package says nothing; see [`crate::feed::Extent`].
+    pub excerpt: bool,
+}
+
 /// Why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -153,10 +167,14 @@ impl Database {
         if trailer.is_empty() {
             return Err(DatabaseError::Unsigned);
         }
+        let cut = DatabaseError::Cut { have: self.bytes.len(), need: self.length().saturating_add(TRAILER) };
+        if trailer.len() < TRAILER {
+            return Err(cut);
+        }
         let (Some(magic), Some(public), Some(signature), Some(rest)) =
             (trailer.get(..8), trailer.get(8..40), trailer.get(40..104), trailer.get(104..))
         else {
-            return Err(DatabaseError::Cut { have: self.bytes.len(), need: self.length() + TRAILER });
+            return Err(cut);
         };
         if magic != TRAILER_MAGIC || rest != [0; 8] {
             return Err(DatabaseError::Signature);
@@ -177,12 +195,18 @@ impl Database {
         format!("{}-{digits}", day_text(self.day))
     }
 
-    /// Releases with data: distribution, release, day of the youngest feed, number of packages named.
-    pub fn releases(&self) -> Result<Vec<(String, String, String, u32)>, DatabaseError> {
+    /// Releases with data.
+    pub fn releases(&self) -> Result<Vec<Release>, DatabaseError> {
         (0..self.count(section::STREAMS))
             .map(|i| {
-                let [distribution, release, _, names, as_of, _] = self.record::<6>(section::STREAMS, i)?;
-                Ok((self.text(distribution)?.to_owned(), self.text(release)?.to_owned(), day_text(as_of), names))
+                let [distribution, release, _, packages, as_of, extent] = self.record::<6>(section::STREAMS, i)?;
+                Ok(Release {
+                    distribution: self.text(distribution)?.to_owned(),
+                    release: self.text(release)?.to_owned(),
+                    as_of: (as_of != 0).then(|| day_text(as_of)),
+                    packages,
+                    excerpt: extent != 0,
+                })
             })
             .collect()
     }
@@ -211,7 +235,7 @@ impl Database {
 
     /// The releases of a distribution that have data, for messages.
     pub(crate) fn releases_of(&self, distribution: &str) -> Result<Vec<String>, DatabaseError> {
-        Ok(self.releases()?.into_iter().filter(|r| r.0 == distribution).map(|r| r.1).collect())
+        Ok(self.releases()?.into_iter().filter(|r| r.distribution == distribution).map(|r| r.release).collect())
     }
 
     /// Entries of a package in a stream; `None` when the data does not name it.

@@ -14,7 +14,7 @@ mod map;
 pub mod matching;
 pub mod sign;
 
-pub use database::{Database, DatabaseError};
+pub use database::{Database, DatabaseError, Release};
 pub use jinwu_advisory_compiler::{CompileError, FeedError, Scheme, Sources, compile, feed, version};
 pub use matching::Matches;
 pub use sign::{sign, write};

@@ -96,17 +96,25 @@ fn alpine_without_data_is_not_covered() {
     }
 }
 
+/// The 2020 feed knows nothing open in these two images (3.11's openssl is exactly the fixed version), and
+/// the same systems one revision earlier have known holes.
 #[test]
-fn old_alpine_against_the_closed_feed_has_hits() {
+fn old_alpine_against_the_closed_feed() {
     let d = database();
     for (version, image) in [("3.10.4", "docker-save-alpine-310.tar.gz"), ("3.11.5", "docker-save-alpine-311.tar.gz")] {
         let m = d.match_packages(Some(&os("alpine", version)), &[], &alpine_packages(image));
-        assert_eq!(m.coverage, Coverage::Covered);
-        println!("{version}: {:?}", m.vulnerabilities.iter().map(|v| format!("{} {}", v.matched_name, v.id)).collect::<Vec<_>>());
-        assert!(m.vulnerabilities.iter().any(|v| v.id == "CVE-2020-1967" && v.matched_name == "openssl"), "{version}");
+        assert_eq!((m.coverage.clone(), per_name(&m)), (Coverage::Covered, BTreeMap::new()), "{version}");
         assert!(m.silent.is_empty(), "a whole feed is silent about nothing");
         assert_eq!(m.as_of.as_deref(), Some("2020-06-08"));
     }
+    let found = |version: &str, origin: &str, installed: &str| -> Vec<String> {
+        let m = d.match_packages(Some(&os("alpine", version)), &[], &[package("apk", origin, installed, origin)]);
+        m.vulnerabilities.into_iter().map(|v| v.id).collect()
+    };
+    assert_eq!(found("3.10.2", "openssl", "1.1.1c-r0"), ["CVE-2019-1547", "CVE-2019-1549", "CVE-2019-1563"]);
+    assert_eq!(found("3.10.2", "musl", "1.1.22-r2"), ["CVE-2019-14697"]);
+    assert_eq!(found("3.11.3", "openssl", "1.1.1d-r2"), ["CVE-2019-1551"]);
+    assert!(found("3.11.5", "openssl", "1.1.1d-r3").is_empty());
 }
 
 /// (source, current, main, security, updates) of a release.
@@ -178,20 +186,32 @@ fn every_security_upload_of_known_sources_gives_a_finding() {
         for v in &m.vulnerabilities {
             found.entry(v.matched_name.clone()).or_default().insert(v.id.clone());
         }
-        let missing: Vec<_> = expected.iter().flat_map(|(s, ids)| ids.iter().filter(|id| !found.get(*s).is_some_and(|f| f.contains(*id))).map(move |id| (s, id))).collect();
+        let mut missing = Vec::new();
+        for (source, ids) in &expected {
+            missing.extend(ids.iter().filter(|id| !found.get(source).is_some_and(|f| f.contains(*id))).map(|id| format!("{source} {id}")));
+        }
         println!("{code}: {} sources, {} advisories expected, {} missing: {missing:?}", expected.len(), expected.values().map(BTreeSet::len).sum::<usize>(), missing.len());
-        assert!(expected.len() > 100);
+        assert!(expected.len() > 50);
         assert!(expected.keys().all(|s| found.contains_key(s)), "a source without any finding");
         assert!(missing.is_empty(), "{missing:?}");
     }
 }
 
-/// Anchore's labels: (package, version, advisory) judged true or false by a person, for Alpine images.
+/// Two of the labelled images are Alpine releases of the 2020 feed; which ones, their own musl and busybox say.
+const ALPINE_IMAGES: [(&str, &str); 2] = [
+    // musl 1.1.16-r15, busybox 1.26.2-r11
+    ("sha256:58637f273108e3e9eb4df4d73f7b6b1da303cbbf64f65e65fb7762482f2de63d", "3.6.5"),
+    // musl 1.1.19-r11, busybox 1.28.4-r3
+    ("sha256:a287a0ff98ac343aa710f4f4258d7198e240e9d416d5c7274663564202f832fb", "3.8.5"),
+];
+
+/// Anchore's labels (image, package, version, advisory judged true or false by a person), where the data
+/// speaks about that advisory for that package: every true one is found, no false one.
 #[test]
-fn human_labels_of_alpine_and_debian_images() {
+fn human_labels() {
     let file = std::fs::File::open(path("truth/match-labels-anchore.tar.zst")).unwrap();
     let mut archive = tar::Archive::new(zstd::Decoder::new(file).unwrap());
-    let mut labels: BTreeSet<(String, String, String, String, String)> = BTreeSet::new();
+    let mut labels: BTreeSet<[String; 5]> = BTreeSet::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
         if !entry.path().unwrap().extension().is_some_and(|e| e == "json") {
@@ -199,33 +219,46 @@ fn human_labels_of_alpine_and_debian_images() {
         }
         let mut json = String::new();
         entry.read_to_string(&mut json).unwrap();
-        let label: serde_json::Value = serde_json::from_str(&json).unwrap();
-        let image = label["image"]["exact"].as_str().unwrap_or_default().to_owned();
-        let word = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
-        labels.insert((image, word(&label["package"]["name"]), word(&label["package"]["version"]), word(&label["vulnerability_id"]), word(&label["label"])));
-    }
-    let d = database();
-    let (mut tp, mut tp_hit, mut fp, mut fp_hit) = (0, 0, 0, 0);
-    let mut wrong = Vec::new();
-    for (image, name, version, id, label) in &labels {
-        // Only versions that name the system themselves: +deb11u, +deb12u.
-        let release = if version.contains("deb11u") { "11" } else if version.contains("deb12u") { "12" } else { continue };
-        // The labels name binaries; those named like their source can be matched without the image.
-        let m = d.match_packages(Some(&os("debian", release)), &[], &[package("deb", name, version, name)]);
-        if !m.silent.is_empty() {
+        // One label of the corpus is an empty file.
+        if json.is_empty() {
             continue;
         }
-        let hit = m.vulnerabilities.iter().any(|v| &v.id == id);
-        match label.as_str() {
-            "TP" => (tp, tp_hit) = (tp + 1, tp_hit + usize::from(hit)),
-            "FP" => (fp, fp_hit) = (fp + 1, fp_hit + usize::from(hit)),
-            _ => continue,
-        }
-        if hit && label == "FP" {
-            wrong.push(format!("{image} {name} {version} {id}"));
+        let label: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let word = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+        let package = &label["package"];
+        labels.insert([word(&label["image"]["exact"]), word(&package["name"]), word(&package["version"]), word(&label["vulnerability_id"]), word(&label["label"])]);
+    }
+    let d = database();
+    let mut counts: BTreeMap<(&str, &str), (usize, usize, usize)> = BTreeMap::new();
+    let mut wrong = Vec::new();
+    for [image, name, version, id, label] in &labels {
+        // Debian by the mark in the version; labels name binaries, so only those named like their source.
+        let alpine = ALPINE_IMAGES.iter().find(|(digest, _)| image.ends_with(digest) && version.contains("-r"));
+        let (system, release, ecosystem) = match alpine {
+            Some((_, release)) => ("alpine", *release, "apk"),
+            None if version.contains("deb11u") => ("debian", "11", "deb"),
+            None if version.contains("deb12u") => ("debian", "12", "deb"),
+            None => continue,
+        };
+        let source = if name.starts_with("libcrypto") || name.starts_with("libssl") { "openssl" } else { name };
+        let found = |installed: &str| {
+            let m = d.match_packages(Some(&os(system, release)), &[], &[package(ecosystem, name, installed, source)]);
+            m.vulnerabilities.iter().any(|v| &v.id == id)
+        };
+        let label = if label == "TP" || label == "FP" { label.as_str() } else { continue };
+        let count = counts.entry((system, label)).or_default();
+        count.0 += 1;
+        // Spoken about: the lowest version there is would be affected.
+        if found("0~") || found("0_alpha") {
+            count.1 += 1;
+            let hit = found(version);
+            count.2 += usize::from(hit);
+            if hit != (label == "TP") {
+                wrong.push(format!("{label} {image} {name} {version} {id}"));
+            }
         }
     }
-    println!("labels: TP {tp_hit} of {tp} hit, FP {fp_hit} of {fp} hit: {wrong:?}");
-    assert!(tp + fp > 0, "no label could be used");
-    assert!(wrong.is_empty(), "{wrong:?}");
+    println!("labels (all, spoken about, found): {counts:?}");
+    assert!(counts.values().map(|c| c.1).sum::<usize>() >= 5, "too few labels could be used: {counts:?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

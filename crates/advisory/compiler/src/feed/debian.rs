@@ -10,6 +10,11 @@
 //! - `also_mentioned_in`: when the fixed version is not one of the release's own (`+deb12u1`, `~deb12u1`) but
 //!   an own one mentions the CVE and is lower, the own one is the fix: a fix that was backported before
 //!   the newer upstream version was rebuilt.
+//! - a version marked for a younger release (`X~deb13u1`, `X-0+deb12u1` in bullseye): this release's own rebuild of
+//!   the same X carries a lower mark; compared with `X~`. Only where X itself is the fixed version: a `~` mark,
+//!   or a new upstream version (`-0+`).
+//! - `changelog_source`: the entry is of the source this one was forked from (`golang-1.19` from `golang`). A
+//!   version with an epoch there follows another numbering; the fork began after the fix: never affected.
 //!
 //! **DSA list** (tracker format): `[date] DSA-n-m source - title`, `{CVE …}`, `[release] - source version`. It
 //! overrules the changelog for its (source, CVE); several DSAs for one CVE: the highest version;
@@ -37,6 +42,8 @@ struct Row {
     #[serde(default)]
     rebuild_unknown: bool,
     #[serde(default)]
+    changelog_source: Option<String>,
+    #[serde(default)]
     urgency: String,
 }
 
@@ -51,8 +58,17 @@ pub(super) fn changelog(file: &str, bytes: &[u8], day: u32, all: &mut Advisories
             return Err(malformed(format!("not an advisory: {:?} {:?} {:?}", row.source, row.cve, row.fixed_version)));
         }
         let fixed = own_fix(&row, own).unwrap_or(&row.fixed_version).to_owned();
+        let inherited = row.changelog_source.is_some() && fixed.contains(':');
         let entry = Entry {
-            fix: if row.rebuild_unknown && fixed == row.fixed_version { Fix::RebuildOf(fixed) } else { Fix::Version(fixed) },
+            fix: if inherited {
+                Fix::NeverAffected
+            } else if let Some(base) = younger_release(&fixed, own) {
+                Fix::RebuildOf(base.to_owned())
+            } else if row.rebuild_unknown && fixed == row.fixed_version {
+                Fix::RebuildOf(fixed)
+            } else {
+                Fix::Version(fixed)
+            },
             origin: Origin::DebianChangelog,
             doubtful: row.doubtful,
             urgency: urgency(&row.urgency),
@@ -71,6 +87,14 @@ fn own_fix<'r>(row: &'r Row, own: &str) -> Option<&'r str> {
     let mentioned = row.also_mentioned_in.iter().map(String::as_str).filter(|v| v.contains(own) && is_version(v));
     let lowest = mentioned.min_by_key(|v| Scheme::Dpkg.key(v))?;
     (Scheme::Dpkg.compare(lowest, &row.fixed_version).is_lt()).then_some(lowest)
+}
+
+/// `X` of a version `X~deb13u1` or `X-0+deb12u1` that is marked for a release younger than `own` (`deb11u`).
+fn younger_release<'v>(version: &'v str, own: &str) -> Option<&'v str> {
+    let number = |mark: &str| mark.strip_prefix("deb")?.split('u').next()?.parse::<u32>().ok();
+    let at = version.rfind("deb").filter(|at| number(&version[*at..]) > number(own))?;
+    let base = version[..at].strip_suffix('~').or_else(|| version[..at].strip_suffix('+').filter(|b| b.ends_with("-0")))?;
+    (!base.is_empty()).then_some(base)
 }
 
 pub(super) fn dsa(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) -> Result<(), FeedError> {
@@ -161,14 +185,33 @@ mod tests {
         let rows = concat!(
             r#"{"release":"bookworm","source":"chromium","cve":"CVE-2025-5063","fixed_version":"137.0-1","date":"2025-05-27","advisory_kind":"unstable","dist":"unstable","urgency":"high","rebuild_unknown":true}"#, "\n",
             r#"{"release":"bookworm","source":"flatpak","cve":"CVE-2024-32462","fixed_version":"1.14.6-1~deb13u1","also_mentioned_in":["1.14.8-1","1.14.4-1+deb12u1"],"urgency":"high"}"#, "\n",
+            r#"{"release":"bookworm","source":"golang-1.19","cve":"CVE-2015-8618","fixed_version":"2:1.5.3-1","changelog_source":"golang","urgency":"low"}"#, "\n",
             r#"{"release":"bullseye","source":"x","cve":"CVE-2020-1","fixed_version":"1-1+deb11u1","doubtful":true,"urgency":"low"}"#, "\n",
         );
         let mut all = Advisories::default();
         changelog("f", &zstd::encode_all(rows.as_bytes(), 1).unwrap(), 20261123, &mut all).unwrap();
         assert_eq!(entry(&all, "12", "chromium", "CVE-2025-5063").unwrap().fix, Fix::RebuildOf("137.0-1".into()));
         assert_eq!(entry(&all, "12", "flatpak", "CVE-2024-32462").unwrap().fix, Fix::Version("1.14.4-1+deb12u1".into()));
+        assert_eq!(entry(&all, "12", "golang-1.19", "CVE-2015-8618").unwrap().fix, Fix::NeverAffected);
         let x = entry(&all, "11", "x", "CVE-2020-1").unwrap();
         assert!(x.doubtful && x.urgency == Urgency::Low);
+    }
+
+    #[test]
+    fn marks_of_younger_releases() {
+        for (version, own, base) in [
+            ("16.02+really26.02+dfsg-0+deb12u1", "deb11u", Some("16.02+really26.02+dfsg-0")),
+            ("1.14.6-1~deb13u1", "deb12u", Some("1.14.6-1")),
+            ("1.14.6-1~deb12u1", "deb12u", None),
+            ("1.14.6-1~deb10u1", "deb11u", None),
+            ("1.2-3+deb12u4", "deb11u", None),
+            ("1.2-3", "deb11u", None),
+            ("~deb12u1", "deb11u", None),
+            ("1deb", "deb11u", None),
+            ("1-1~deb99999999999u1", "deb11u", None),
+        ] {
+            assert_eq!(younger_release(version, own), base, "{version}");
+        }
     }
 
     #[test]
