@@ -1,4 +1,6 @@
 //! The database as a file: determinism, signature, replacement, time to open.
+// A failed unwrap is a failed test, in helpers too.
+#![allow(clippy::unwrap_used)]
 
 use jinwu_advisory::{Database, DatabaseError, Sources, compile, embedded, sign, write};
 use jinwu_trust::SigningKey;
@@ -19,7 +21,7 @@ fn compiling_is_deterministic_and_what_was_embedded() {
     println!("{d:?}: {} bytes, generation {}", a.len(), d.generation());
     println!("{:#?}\nskipped: {:?}", d.releases().unwrap(), d.skipped().unwrap());
     assert_eq!(d.releases().unwrap().len(), 13);
-    assert!(d.generation().starts_with("2026-11-23-"));
+    assert!(d.generation().starts_with("2026-11-19-"));
     assert!(d.advisories() > 40_000);
     assert!(a.len() < 15 << 20);
 }

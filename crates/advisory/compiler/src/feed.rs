@@ -119,17 +119,19 @@ pub enum FeedError {
     Nothing(String),
 }
 
-type Parser = fn(&str, &[u8], u32, &mut Advisories) -> Result<(), FeedError>;
+type Parser = fn(&str, &[u8], &mut Advisories) -> Result<(), FeedError>;
 
-/// File name, day of the snapshot (0: differs from member to member), parser. Order matters: later
-/// files may overrule earlier ones, as DSA lines overrule changelogs.
-const FILES: [(&str, u32, Parser); 6] = [
-    ("debian-derived-advisories.jsonl.zst", 20261123, debian::changelog),
-    ("debian-dsa-dla-lists.tar.zst", 20230329, debian::dsa),
-    ("alpine-secdb-2020.tar.zst", 20200608, alpine::whole),
-    ("alpine-secdb-picks.tar.zst", 0, alpine::picks),
-    ("cve-cvss.tsv.zst", 20241024, severity::vectors),
-    ("cisa-kev.tar.zst", 20250825, severity::exploited),
+/// File names and their parsers. Order matters: later files may overrule earlier ones, as DSA lines
+/// overrule changelogs. How old a feed is it says itself: by its youngest row or the date of the
+/// snapshot's members in the archive.
+const FILES: [(&str, Parser); 7] = [
+    ("debian-derived-advisories.jsonl.zst", debian::changelog),
+    ("debian-dsa-dla-lists.tar.zst", debian::dsa),
+    ("alpine-secdb-2020.tar.zst", alpine::whole),
+    ("alpine-secdb-picks.tar.zst", alpine::picks),
+    ("cve-cvss.tsv.zst", severity::vectors),
+    ("bitnami-cvss.tsv.zst", severity::vectors),
+    ("cisa-kev.tar.zst", severity::exploited),
 ];
 
 // === impl Sources ===
@@ -157,9 +159,9 @@ impl Sources {
     /// Parses and merges all files.
     pub fn parse(&self) -> Result<Advisories, FeedError> {
         let mut all = Advisories::default();
-        for (name, day, parser) in FILES {
+        for (name, parser) in FILES {
             if let Some(bytes) = self.files.get(name) {
-                parser(name, bytes, day, &mut all)?;
+                parser(name, bytes, &mut all)?;
             }
         }
         Ok(all)
@@ -224,6 +226,20 @@ fn day(text: &str) -> Option<u32> {
     ((1..=12).contains(&m) && (1..=31).contains(&d)).then_some(y * 10_000 + m * 100 + d)
 }
 
+/// Seconds since 1970 to `yyyymmdd` in UTC; 0 for what no snapshot can be (before 1970, after 9999). The
+/// calendar is counted in 400-year eras that begin on 1 March, so that leap days end their years.
+fn day_of(seconds: u64) -> u32 {
+    let days = seconds / 86_400 + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    if year <= 9999 { (year * 10_000 + month * 100 + day) as u32 } else { 0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,8 +252,8 @@ mod tests {
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), text in "[ -~\t\n]{0,300}") {
             let packed = [zstd::encode_all(&bytes[..], 1).unwrap(), zstd::encode_all(text.as_bytes(), 1).unwrap(), bytes];
             for content in packed {
-                for (name, day, parser) in FILES {
-                    let _ = parser(name, &content, day, &mut Advisories::default());
+                for (name, parser) in FILES {
+                    let _ = parser(name, &content, &mut Advisories::default());
                 }
             }
         }
@@ -247,8 +263,8 @@ mod tests {
         fn no_members_panic(text in prop_oneof![".{0,300}", "[]\\[{}\":,a-zCVE0-9 \n-]{0,300}", "(\\[[a-z0-9 ]{0,9}\\] ?-? ?[a-z<>0-9-]{0,9}\n|\t\\{CVE-[0-9-]{0,9}\\}\n){0,9}"]) {
             for member in ["alpine/3.20/main/a.json", "v3.11/main.yaml", "data/DSA/list", "known_exploited_vulnerabilities.json"] {
                 let packed = archive::tests::pack(&[(member, text.as_bytes())]);
-                for (name, day, parser) in FILES {
-                    let _ = parser(name, &packed, day, &mut Advisories::default());
+                for (name, parser) in FILES {
+                    let _ = parser(name, &packed, &mut Advisories::default());
                 }
             }
         }
@@ -259,6 +275,9 @@ mod tests {
         assert_eq!(day("2025-08-25"), Some(20250825));
         for bad in ["", "2025-8-25", "2025-13-01", "x-y-z", "2025-08-2５"] {
             assert_eq!(day(bad), None, "{bad}");
+        }
+        for (seconds, expect) in [(0, 19700101), (951_782_399, 20000228), (951_782_400, 20000229), (951_868_800, 20000301), (1_591_574_400, 20200608), (4_107_542_400, 21000301), (u64::MAX, 0)] {
+            assert_eq!(day_of(seconds), expect, "{seconds}");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Every line of the published comparison lists (OSV-SCALIBR, claircore). Needs the corpora: environment
 //! variable JINWU_DATA.
+// A failed unwrap is a failed test, in helpers too.
+#![allow(clippy::unwrap_used)]
 
 use jinwu_advisory_compiler::version::{Scheme, rpm};
 use std::cmp::Ordering;

@@ -7,6 +7,8 @@
 //!   its first word when it has none; the rest are other names of the same flaw;
 //! - one id under two versions: the higher one;
 //! - only fixed issues are listed.
+//!
+//! The collection of single files is of several days, which its archive does not tell: its streams have no day.
 
 use super::{Advisories, Entry, Extent, FeedError, Fix, Origin, Urgency, archive, is_id, is_name, is_version};
 use crate::version::Scheme;
@@ -45,8 +47,8 @@ struct Picked {
     secfixes: SecFixes,
 }
 
-pub(super) fn whole(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) -> Result<(), FeedError> {
-    archive::members(file, bytes, |path| path.ends_with(".yaml") || path.ends_with(".json"), |path, text| {
+pub(super) fn whole(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
+    archive::members(file, bytes, |path| path.ends_with(".yaml") || path.ends_with(".json"), |path, text, day| {
         let read = serde_saphyr::from_str::<Repository>(text);
         let repository = read.map_err(|e| malformed(file, path, e.to_string()))?;
         let branch = branch(file, path, &repository.distroversion)?;
@@ -57,11 +59,11 @@ pub(super) fn whole(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) ->
     })
 }
 
-pub(super) fn picks(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) -> Result<(), FeedError> {
-    archive::members(file, bytes, |path| path.ends_with(".json"), |path, text| {
+pub(super) fn picks(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
+    archive::members(file, bytes, |path| path.ends_with(".json"), |path, text, _| {
         let picked: Picked = serde_json::from_str(text).map_err(|e| malformed(file, path, e.to_string()))?;
         let branch = branch(file, path, &picked.distroversion)?;
-        merge(all, &branch, Extent::Excerpt, day, picked.name, picked.secfixes);
+        merge(all, &branch, Extent::Excerpt, 0, picked.name, picked.secfixes);
         Ok(())
     })
 }
@@ -142,7 +144,7 @@ mod tests {
         let json = br#"{"name":"a","distroversion":"v3.20","secfixes":{"0":["CVE-2021-1"],
             "1.10-r0":["CVE-2021-2 GNUTLS-SA-1","CVE-2021-3"],"1.9-r0":["CVE-2021-3","ALPINE-7","CVE-2021-1"],"1.8-r0":["CVE-2021-4 (+ CVE-2021-5)"]}}"#;
         let mut all = Advisories::default();
-        picks("p", &archive::tests::pack(&[("alpine/3.20/main/a.json", json)]), 20260101, &mut all).unwrap();
+        picks("p", &archive::tests::pack(&[("alpine/3.20/main/a.json", json)]), &mut all).unwrap();
         let v = |t: &str| Fix::Version(t.into());
         let expect = [
             ("ALPINE-7", v("1.9-r0")),
@@ -161,10 +163,11 @@ mod tests {
         let json = r#"{"distroversion":"v3.12","packages":[{"pkg":{"name":"b","secfixes":{"1":["CVE-2020-2"]}}}]}"#;
         let mut all = Advisories::default();
         let packed = archive::tests::pack(&[("v3.11/main.yaml", yaml.as_bytes()), ("v3.12/main.json", json.as_bytes())]);
-        whole("w", &packed, 20200608, &mut all).unwrap();
+        whole("w", &packed, &mut all).unwrap();
         assert_eq!(fixes(&all, "3.11", "b")["CVE-2020-1"], Fix::NeverAffected);
         assert_eq!(fixes(&all, "3.12", "b").len(), 1);
+        assert!(all.streams.values().all(|s| s.as_of == 20200608 && s.extent == Extent::Whole));
         let bad = archive::tests::pack(&[("v3.11/main.yaml", b"distroversion: edge\n")]);
-        assert!(whole("w", &bad, 0, &mut all).unwrap_err().to_string().contains("v3.11/main.yaml"));
+        assert!(whole("w", &bad, &mut all).unwrap_err().to_string().contains("v3.11/main.yaml"));
     }
 }

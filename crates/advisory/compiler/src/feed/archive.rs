@@ -19,12 +19,13 @@ pub(super) fn text(file: &str, bytes: &[u8]) -> Result<String, FeedError> {
     Ok(out)
 }
 
-/// Visits the text members of a `.tar.zst` whose path `wants` accepts, in the order of the archive.
+/// Visits the text members of a `.tar.zst` whose path `wants` accepts, in the order of the archive: path,
+/// content, day of its modification time (`yyyymmdd`).
 pub(super) fn members(
     file: &str,
     bytes: &[u8],
     wants: impl Fn(&str) -> bool,
-    mut visit: impl FnMut(&str, &str) -> Result<(), FeedError>,
+    mut visit: impl FnMut(&str, &str, u32) -> Result<(), FeedError>,
 ) -> Result<(), FeedError> {
     let decoder = zstd::Decoder::new(bytes).map_err(|e| malformed(file, &e))?;
     let mut archive = tar::Archive::new(decoder.take(BOUND));
@@ -40,9 +41,10 @@ pub(super) fn members(
         if !wants(&path) {
             continue;
         }
+        let day = super::day_of(entry.header().mtime().unwrap_or(0));
         let mut text = String::new();
         entry.read_to_string(&mut text).map_err(|e| malformed(&format!("{file}: {path}"), &e))?;
-        visit(&path, &text)?;
+        visit(&path, &text, day)?;
     }
     Ok(())
 }
@@ -60,6 +62,7 @@ pub(super) mod tests {
             let mut header = tar::Header::new_gnu();
             header.set_size(content.len() as u64);
             header.set_mode(0o644);
+            header.set_mtime(1_591_574_400);
             header.set_cksum();
             tar.append_data(&mut header, path, *content).unwrap();
         }
@@ -69,7 +72,7 @@ pub(super) mod tests {
     #[test]
     fn a_cut_archive_is_an_error_that_names_it() {
         let whole = pack(&[("a/b.json", b"{}")]);
-        let error = super::members("x.tar.zst", &whole[..whole.len() / 2], |_| true, |_, _| Ok(())).unwrap_err();
+        let error = super::members("x.tar.zst", &whole[..whole.len() / 2], |_| true, |_, _, _| Ok(())).unwrap_err();
         assert!(error.to_string().contains("x.tar.zst"), "{error}");
     }
 }

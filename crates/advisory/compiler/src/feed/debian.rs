@@ -36,6 +36,8 @@ struct Row {
     cve: String,
     fixed_version: String,
     #[serde(default)]
+    date: String,
+    #[serde(default)]
     also_mentioned_in: Vec<String>,
     #[serde(default)]
     doubtful: bool,
@@ -47,7 +49,7 @@ struct Row {
     urgency: String,
 }
 
-pub(super) fn changelog(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) -> Result<(), FeedError> {
+pub(super) fn changelog(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
     for (n, line) in archive::text(file, bytes)?.lines().enumerate().filter(|(_, l)| !l.trim().is_empty()) {
         let malformed = |detail: String| FeedError::Malformed { file: format!("{file}, line {}", n + 1), detail };
         let row: Row = serde_json::from_str(line).map_err(|e| malformed(e.to_string()))?;
@@ -73,7 +75,7 @@ pub(super) fn changelog(file: &str, bytes: &[u8], day: u32, all: &mut Advisories
             doubtful: row.doubtful,
             urgency: urgency(&row.urgency),
         };
-        let stream = all.stream("debian", release, Extent::Excerpt, day);
+        let stream = all.stream("debian", release, Extent::Excerpt, super::day(&row.date).unwrap_or(0));
         put(stream.packages.entry(row.source).or_default(), row.cve, entry);
     }
     Ok(())
@@ -97,8 +99,8 @@ fn younger_release<'v>(version: &'v str, own: &str) -> Option<&'v str> {
     (!base.is_empty()).then_some(base)
 }
 
-pub(super) fn dsa(file: &str, bytes: &[u8], day: u32, all: &mut Advisories) -> Result<(), FeedError> {
-    archive::members(file, bytes, |path| path.ends_with("DSA/list"), |_, text| {
+pub(super) fn dsa(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
+    archive::members(file, bytes, |path| path.ends_with("DSA/list"), |_, text, day| {
         let mut ids: Vec<&str> = Vec::new();
         for line in text.lines() {
             let inner = line.trim_start();
@@ -189,7 +191,7 @@ mod tests {
             r#"{"release":"bullseye","source":"x","cve":"CVE-2020-1","fixed_version":"1-1+deb11u1","doubtful":true,"urgency":"low"}"#, "\n",
         );
         let mut all = Advisories::default();
-        changelog("f", &zstd::encode_all(rows.as_bytes(), 1).unwrap(), 20261123, &mut all).unwrap();
+        changelog("f", &zstd::encode_all(rows.as_bytes(), 1).unwrap(), &mut all).unwrap();
         assert_eq!(entry(&all, "12", "chromium", "CVE-2025-5063").unwrap().fix, Fix::RebuildOf("137.0-1".into()));
         assert_eq!(entry(&all, "12", "flatpak", "CVE-2024-32462").unwrap().fix, Fix::Version("1.14.4-1+deb12u1".into()));
         assert_eq!(entry(&all, "12", "golang-1.19", "CVE-2015-8618").unwrap().fix, Fix::NeverAffected);
@@ -217,7 +219,7 @@ mod tests {
     #[test]
     fn a_bad_row_is_named_by_line() {
         let packed = zstd::encode_all(&b"\n{\"release\":\"bookworm\"}\n"[..], 1).unwrap();
-        let error = changelog("f.zst", &packed, 0, &mut Advisories::default()).unwrap_err().to_string();
+        let error = changelog("f.zst", &packed, &mut Advisories::default()).unwrap_err().to_string();
         assert!(error.contains("f.zst, line 2"), "{error}");
     }
 
@@ -231,8 +233,8 @@ mod tests {
         let packed = archive::tests::pack(&[("data/DSA/list", list.as_bytes())]);
         let mut all = Advisories::default();
         let changelog_row = r#"{"release":"bullseye","source":"a","cve":"CVE-2023-2","fixed_version":"9.9-1","rebuild_unknown":true,"urgency":"high"}"#;
-        changelog("f", &zstd::encode_all(changelog_row.as_bytes(), 1).unwrap(), 20261123, &mut all).unwrap();
-        dsa("d", &packed, 20230329, &mut all).unwrap();
+        changelog("f", &zstd::encode_all(changelog_row.as_bytes(), 1).unwrap(), &mut all).unwrap();
+        dsa("d", &packed, &mut all).unwrap();
         let fix = |s: &str, id: &str| entry(&all, "11", s, id).map(|e| e.fix.clone());
         assert_eq!(fix("a", "CVE-2023-1"), Some(Fix::Version("1.2-1+deb11u2".into())), "highest of two DSAs");
         assert_eq!(fix("a", "CVE-2023-2"), Some(Fix::Version("1.2-1+deb11u2".into())), "DSA overrules");

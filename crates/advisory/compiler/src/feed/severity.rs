@@ -1,12 +1,12 @@
-//! What is known per CVE: CVSS vectors (table derived from CISA vulnrichment) and known exploitation
-//! (CISA KEV).
+//! What is known per CVE: CVSS vectors (tables derived from CISA vulnrichment and from Bitnami's database; the
+//! former wins where both have one) and known exploitation (CISA KEV).
 
 use super::{Advisories, FeedError, archive, day, is_id};
 use serde::Deserialize;
 
 /// Tab-separated with a heading: `cve, vector, base_score, source, other_vectors`. The first vector counts:
 /// the table prefers the CNA's over CISA's own.
-pub(super) fn vectors(file: &str, bytes: &[u8], _day: u32, all: &mut Advisories) -> Result<(), FeedError> {
+pub(super) fn vectors(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
     let text = archive::text(file, bytes)?;
     for (n, line) in text.lines().enumerate().skip(1).filter(|(_, l)| !l.is_empty()) {
         let mut fields = line.split('\t');
@@ -16,7 +16,7 @@ pub(super) fn vectors(file: &str, bytes: &[u8], _day: u32, all: &mut Advisories)
             let detail = format!("expected CVE, vector, score, source; got {:?}", line.chars().take(80).collect::<String>());
             return Err(FeedError::Malformed { file: format!("{file}, line {}", n + 1), detail });
         }
-        all.cves.entry(cve.to_owned()).or_default().vector = Some((vector.to_owned(), source.to_owned()));
+        all.cves.entry(cve.to_owned()).or_default().vector.get_or_insert_with(|| (vector.to_owned(), source.to_owned()));
     }
     Ok(())
 }
@@ -34,9 +34,9 @@ struct Exploited {
     date_added: String,
 }
 
-pub(super) fn exploited(file: &str, bytes: &[u8], _day: u32, all: &mut Advisories) -> Result<(), FeedError> {
+pub(super) fn exploited(file: &str, bytes: &[u8], all: &mut Advisories) -> Result<(), FeedError> {
     let wants = |path: &str| path.ends_with("known_exploited_vulnerabilities.json");
-    archive::members(file, bytes, wants, |path, text| {
+    archive::members(file, bytes, wants, |path, text, _| {
         let malformed = |detail: String| FeedError::Malformed { file: format!("{file}: {path}"), detail };
         let catalogue: Catalogue = serde_json::from_str(text).map_err(|e| malformed(e.to_string()))?;
         for row in catalogue.vulnerabilities {
@@ -57,12 +57,14 @@ mod tests {
     fn both_meet_on_one_cve() {
         let mut all = Advisories::default();
         let tsv = "cve\tvector\tbase_score\tsource\tother_vectors\nCVE-2025-1\tCVSS:3.1/AV:N\t9.8\tcna\t\n";
-        vectors("t", &zstd::encode_all(tsv.as_bytes(), 1).unwrap(), 0, &mut all).unwrap();
+        vectors("t", &zstd::encode_all(tsv.as_bytes(), 1).unwrap(), &mut all).unwrap();
+        let other = tsv.replace("AV:N", "AV:L").replace("cna", "bitnami");
+        vectors("u", &zstd::encode_all(other.as_bytes(), 1).unwrap(), &mut all).unwrap();
         let kev = br#"{"vulnerabilities":[{"cveID":"CVE-2025-1","dateAdded":"2025-08-25"}]}"#;
-        exploited("k", &archive::tests::pack(&[("known_exploited_vulnerabilities.json", kev)]), 0, &mut all).unwrap();
+        exploited("k", &archive::tests::pack(&[("known_exploited_vulnerabilities.json", kev)]), &mut all).unwrap();
         let cve = &all.cves["CVE-2025-1"];
         assert_eq!((cve.vector.as_ref().unwrap().1.as_str(), cve.exploited), ("cna", Some(20250825)));
-        let error = vectors("t", &zstd::encode_all(&b"h\nx\ty\n"[..], 1).unwrap(), 0, &mut all).unwrap_err();
+        let error = vectors("t", &zstd::encode_all(&b"h\nx\ty\n"[..], 1).unwrap(), &mut all).unwrap_err();
         assert!(error.to_string().contains("t, line 2"));
     }
 }
