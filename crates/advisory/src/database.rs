@@ -296,7 +296,7 @@ impl Database {
 
     fn count(&self, section: usize) -> u32 {
         let record = FIELDS.get(section).copied().unwrap_or(0) * 4;
-        if record == 0 { 0 } else { u32::try_from(self.section(section).len() / record).unwrap_or(u32::MAX) }
+        u32::try_from(self.section(section).len().checked_div(record).unwrap_or(0)).unwrap_or(u32::MAX)
     }
 
     fn record<const N: usize>(&self, section: usize, i: u32) -> Result<[u32; N], DatabaseError> {

@@ -193,7 +193,8 @@ fn branch(version: &str, repositories: &[String]) -> (Option<String>, Option<Tex
     let mut stable = BTreeSet::new();
     let mut edge = false;
     for line in repositories.iter().map(|l| l.trim()).filter(|l| !l.is_empty() && !l.starts_with(['#', '@'])) {
-        for part in line.split('/') {
+        // …/v3.20/main: the branch stands before the repository; a mirror's own path may hold anything.
+        for part in line.trim_end_matches('/').rsplit('/').take(2) {
             edge |= part == "edge";
             stable.extend(part.strip_prefix('v').and_then(minor));
         }
@@ -410,6 +411,7 @@ pub(crate) mod tests {
         assert!(reason(&with("3.20.3", &[&format!("{cdn}/v3.20/main"), &format!("{cdn}/v3.11/main")])).contains("3.11, 3.20"));
         assert!(reason(&with("3.20.3", &[&format!("{cdn}/v3.19/main")])).contains("no data"));
         assert_eq!(with("3.20.3", &["/media/cdrom/apks"]).coverage, Coverage::Covered);
+        assert_eq!(with("3.20.3", &["https://mirror/v1.2/edge/alpine/v3.20/main/"]).coverage, Coverage::Covered);
     }
 
     proptest::proptest! {

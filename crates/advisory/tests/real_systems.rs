@@ -219,7 +219,7 @@ fn human_labels() {
     let mut labels: BTreeSet<[String; 5]> = BTreeSet::new();
     for entry in archive.entries().unwrap() {
         let mut entry = entry.unwrap();
-        if !entry.path().unwrap().extension().is_some_and(|e| e == "json") {
+        if entry.path().unwrap().extension().is_none_or(|e| e != "json") {
             continue;
         }
         let mut json = String::new();

@@ -14,7 +14,7 @@ mod severity;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Feed files by name, unread. The names decide which parser reads them; see [`FILES`].
+/// Feed files by name, unread. The names decide which parser reads them; a name no parser knows is left alone.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     pub files: BTreeMap<String, Vec<u8>>,

@@ -170,4 +170,19 @@ mod tests {
         let bad = archive::tests::pack(&[("v3.11/main.yaml", b"distroversion: edge\n")]);
         assert!(whole("w", &bad, &mut all).unwrap_err().to_string().contains("v3.11/main.yaml"));
     }
+
+    /// Aliases that multiply (ten of ten of ten …) are refused or bounded, not unfolded.
+    #[test]
+    fn an_alias_bomb_does_not_explode() {
+        let mut yaml = String::from("distroversion: v3.11\na0: &a0 [CVE-2020-1]\n");
+        for n in 1..12 {
+            let references = vec![format!("*a{}", n - 1); 10].join(", ");
+            yaml.push_str(&format!("a{n}: &a{n} [{references}]\n"));
+        }
+        yaml.push_str("packages:\n  - pkg:\n      name: b\n      secfixes:\n        1: *a11\n");
+        let start = std::time::Instant::now();
+        let packed = archive::tests::pack(&[("v3.11/main.yaml", yaml.as_bytes())]);
+        assert!(whole("w", &packed, &mut Advisories::default()).is_err());
+        assert!(start.elapsed().as_secs() < 5);
+    }
 }
