@@ -91,7 +91,7 @@ pub const HEAD: usize = 4096;
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits { entries: 4_000_000, inflated: 64 << 30, ratio: 300, ratio_floor: 256 << 20, window: 64 << 20, overlap: 64 << 10 }
+        Limits { entries: 4_000_000, inflated: 64 << 30, ratio: 200, ratio_floor: 256 << 20, window: 64 << 20, overlap: 64 << 10 }
     }
 }
 

@@ -41,6 +41,8 @@ pub struct PoolConfig {
     pub environment: Vec<(OsString, OsString)>,
     /// Processes, at least 1.
     pub workers: usize,
+    /// Start all of them at once; otherwise the second and further ones when there is work for them.
+    pub eager: bool,
     /// Jobs that may wait for a worker; more are answered [`LayerOutcome::Busy`].
     pub queue: usize,
     /// Resident bytes a worker may grow to before it is killed.
@@ -159,6 +161,7 @@ impl PoolConfig {
             arguments: vec!["worker".into()],
             environment: Vec::new(),
             workers: 2,
+            eager: true,
             queue: 64,
             memory_limit: 1 << 30,
             layer_timeout: Duration::from_secs(120),
@@ -171,25 +174,26 @@ impl PoolConfig {
 // === impl Pool ===
 
 impl Pool {
-    /// Starts all workers and waits until they have loaded their rules and locked themselves in.
+    /// Starts the workers and waits until they have loaded their rules and locked themselves in.
     pub async fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let workers = config.workers.max(1);
         let (jobs, queue) = mpsc::channel(config.queue.max(1));
         let shared = Arc::new(Shared { config, waiting: AtomicUsize::new(0), status: Lock::default() });
         let mut starting = tokio::task::JoinSet::new();
-        for slot in 0..workers {
+        let at_once = if shared.config.eager { workers } else { 1 };
+        for slot in 0..at_once {
             let shared = shared.clone();
             starting.spawn(async move { (slot, process::Worker::start(&shared, slot).await) });
         }
-        let mut ready = Vec::new();
+        let mut ready = BTreeMap::new();
         while let Some(result) = starting.join_next().await {
             let program = || shared.config.program.display().to_string();
             let (slot, worker) = result.map_err(|e| PoolError::Start { program: program(), detail: e.to_string() })?;
-            ready.push((slot, worker.map_err(|detail| PoolError::Start { program: program(), detail })?));
+            ready.insert(slot, worker.map_err(|detail| PoolError::Start { program: program(), detail })?);
         }
         let queue = Arc::new(Mutex::new(queue));
-        for (slot, worker) in ready {
-            tokio::spawn(run::slot(slot, worker, queue.clone(), jobs.downgrade(), shared.clone()));
+        for slot in 0..workers {
+            tokio::spawn(run::slot(slot, ready.remove(&slot), queue.clone(), jobs.downgrade(), shared.clone()));
         }
         Ok(Pool { jobs, shared })
     }

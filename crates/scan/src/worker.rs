@@ -56,9 +56,9 @@ pub fn run(load: impl FnOnce() -> Result<EngineSet, String>) -> Result<(), Strin
             return Err(detail);
         }
     };
+    let reader = socket.try_clone().map_err(|e| format!("descriptor 0: {e}"))?;
     let warnings = sandbox::lock_in()?;
     let (tasks, queue) = sync_channel(1);
-    let reader = socket.try_clone().map_err(|e| format!("descriptor 0: {e}"))?;
     std::thread::Builder::new()
         .name("messages".into())
         .spawn(move || {

@@ -30,12 +30,12 @@ enum End<T> {
 /// Serves jobs with one worker at a time until the pool is dropped.
 pub(super) async fn slot(
     slot: usize,
-    first: Worker,
+    first: Option<Worker>,
     queue: Arc<Mutex<mpsc::Receiver<Job>>>,
     jobs: mpsc::WeakSender<Job>,
     shared: Arc<Shared>,
 ) {
-    let mut worker = Some(first);
+    let mut worker = first;
     loop {
         let next = queue.lock().await.recv().await;
         let Some(job) = next else { return };
