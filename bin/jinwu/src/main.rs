@@ -90,6 +90,10 @@ enum Command {
     /// 审计账本 / the ledger
     #[command(subcommand)]
     Ledger(commands::ledger::Ledger),
+    /// 按 33 条款检查与模拟,给出证据与判定 / inspect and drill by the 33 clauses, with evidence and verdicts
+    Assess(commands::assess::Args),
+    /// 推送一个合格镜像和每项内置策略的不合格镜像 / push a good image and a bad one for every built-in policy
+    Demo,
 }
 
 fn main() -> ExitCode {
@@ -129,5 +133,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Report { image } => commands::registry::report(&common, &image).await,
         Command::Registry(command) => commands::registry::registry(&common, command).await,
         Command::Ledger(command) => commands::ledger::ledger(&common, command).await,
+        Command::Assess(args) => commands::assess::run(&common, args).await,
+        Command::Demo => commands::demo::run(&common).await,
     }
 }

@@ -1,0 +1,117 @@
+//! `jinwu assess`: inspections and drills against the running server.
+
+use crate::{Common, output, session};
+use anyhow::Context as _;
+use jinwu_assess::render::Language;
+use jinwu_assess::{Assessment, Connection, Options, Target};
+use jinwu_identity::AdminRole;
+use jinwu_model::{PolicyId, ProtectionLevel};
+use serde_json::Value;
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// 按哪一等级评估,1 至 4 / protection level to assess at, 1 to 4
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=4))]
+    level: u8,
+    /// 输出形式 / form of the output
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+    /// 只做检查,不做模拟,不改动任何东西 / inspections only: no drill, nothing is changed
+    #[arg(long)]
+    inspections_only: bool,
+    /// 将证据、记录与校验和写入该空目录 / write evidence, record and checksums into this empty folder
+    #[arg(long, value_name = "DIR")]
+    output: Option<PathBuf>,
+    /// 在演练项目中故意关闭的策略,可重复;用于验证演练确会失败 / leave this policy off in the drill project, repeatable: proves that drills can fail
+    #[arg(long = "guard-off", value_name = "POLICY")]
+    guards_off: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Table,
+    Json,
+    Markdown,
+}
+
+pub(crate) async fn run(common: &Common, args: Args) -> anyhow::Result<ExitCode> {
+    let target = Target::connect(connection(common).await?).await?;
+    let level = ProtectionLevel::try_from(args.level).map_err(anyhow::Error::msg)?;
+    let guards_off = args.guards_off.into_iter().map(PolicyId).collect();
+    let options = Options { level, drills: !args.inspections_only, guards_off };
+    let watched = std::io::stderr().is_terminal();
+    let progress = |step: &str| {
+        if watched {
+            eprint!("\r\x1b[K{step}");
+        }
+    };
+    let assessment = jinwu_assess::run(&target, &options, interrupted(), progress).await?;
+    if watched {
+        eprint!("\r\x1b[K");
+    }
+    if let Some(dir) = &args.output {
+        jinwu_assess::store::write(dir, &assessment).with_context(|| format!("证据无法写入 / evidence cannot be written to {}", dir.display()))?;
+    }
+    print(common, if common.json { Format::Json } else { args.format }, &assessment)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(common: &Common, format: Format, assessment: &Assessment) -> anyhow::Result<()> {
+    let language = match common.lang {
+        output::Lang::Zh => Language::Chinese,
+        output::Lang::En => Language::English,
+    };
+    match format {
+        Format::Json => println!("{}", serde_json::to_string_pretty(assessment)?),
+        Format::Markdown => print!("{}", jinwu_assess::render::markdown(assessment, language)),
+        Format::Table => print!("{}", jinwu_assess::render::wall(assessment, language, std::io::stdout().is_terminal())),
+    }
+    Ok(())
+}
+
+/// Address and CA as the server left them, sessions of the three administrators.
+async fn connection(common: &Common) -> anyhow::Result<Connection> {
+    // Three roles are needed: one named account cannot be all of them.
+    let common = Common { account: None, ..common.clone() };
+    let token = async |role| {
+        let client = session::open(&common, role).await?;
+        client.token.context("the session has no token")
+    };
+    Ok(Connection {
+        registry: address(&common)?,
+        ca: std::fs::read(ca(&common)).with_context(|| ca(&common).display().to_string())?,
+        system: token(AdminRole::SystemAdministrator).await?,
+        security: token(AdminRole::SecurityAdministrator).await?,
+        audit: token(AdminRole::AuditAdministrator).await?,
+    })
+}
+
+/// `host:port` of the running server.
+pub(super) fn address(common: &Common) -> anyhow::Result<String> {
+    let path = common.data.join("run").join("server.json");
+    let text = std::fs::read(&path).with_context(|| format!("{0} 不存在:服务未运行 / {0} is missing: no server has run here", path.display()))?;
+    let at: Value = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+    at["registry"].as_str().map(str::to_owned).with_context(|| format!("{}: no member registry", path.display()))
+}
+
+/// The installation's CA certificate.
+pub(super) fn ca(common: &Common) -> PathBuf {
+    common.data.join("tls").join("ca.crt")
+}
+
+/// Ctrl-C or a termination: the assessment then cleans up and reports what it has.
+async fn interrupted() {
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => drop(signal.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        result = tokio::signal::ctrl_c() => if result.is_err() { std::future::pending::<()>().await },
+        () = terminated => {}
+    }
+}
