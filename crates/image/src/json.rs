@@ -19,7 +19,7 @@ const MAX_KEYS: usize = 200_000;
 const MAX_REPORTED: usize = 20;
 
 /// Free-form maps: readers take their keys exactly, so keys that differ in case are different keys.
-const FREE_FORM: [&str; 5] = ["annotations", "Labels", "ExposedPorts", "Volumes", "args"];
+const FREE_FORM: [&str; 4] = ["annotations", "Labels", "ExposedPorts", "Volumes"];
 
 /// Fields a runtime reads, wherever they stand; a key that is one of them but for its case is read by
 /// one reader and not by another.
@@ -149,7 +149,6 @@ impl<'de> Visitor<'de> for Value<'_> {
                 }
                 None => {
                     let misspelt = FIELDS.iter().find(|f| !free_form && **f != key && fold(f) == name);
-                    // `config` and `container_config` of an image hold `Volumes`, `Shell`; `Config` and `Os` are nobody's spelling.
                     if let Some(field) = misspelt {
                         check.report(format!("key {:?} is {field:?} in another case: some readers take it, some do not", clip(&key)));
                     }

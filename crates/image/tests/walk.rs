@@ -1,5 +1,7 @@
 //! The walk against tars made here: well-formed, damaged, and hostile.
 
+#![allow(clippy::unwrap_used, reason = "a failed unwrap in a test is a failed test")]
+
 use flate2::write::GzEncoder;
 use jinwu_image::tar::{Entry, Kind};
 use jinwu_image::walk::{Limits, Part, Visitor, WalkError, Walked, walk};

@@ -208,7 +208,11 @@ impl OwnerIndex {
 
     /// The package that owns a path.
     pub fn find(&self, path: &str) -> Option<&str> {
-        let hash = NameHash::of(path);
+        self.find_hash(NameHash::of(path))
+    }
+
+    /// The same for a path hashed once and looked up in many lists.
+    pub fn find_hash(&self, hash: NameHash) -> Option<&str> {
         let at = self.files.partition_point(|(h, _)| *h < hash);
         let (found, number) = self.files.get(at)?;
         if *found != hash {

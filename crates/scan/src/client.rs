@@ -139,7 +139,9 @@ struct ComposeJob {
 /// What all workers of a pool have in common.
 struct Shared {
     config: PoolConfig,
+    /// Jobs in the queue, and workers that wait for one.
     waiting: AtomicUsize,
+    idle: AtomicUsize,
     status: Lock<Status>,
 }
 
@@ -178,7 +180,7 @@ impl Pool {
     pub async fn start(config: PoolConfig) -> Result<Self, PoolError> {
         let workers = config.workers.max(1);
         let (jobs, queue) = mpsc::channel(config.queue.max(1));
-        let shared = Arc::new(Shared { config, waiting: AtomicUsize::new(0), status: Lock::default() });
+        let shared = Arc::new(Shared { config, waiting: AtomicUsize::new(0), idle: AtomicUsize::new(0), status: Lock::default() });
         let mut starting = tokio::task::JoinSet::new();
         let at_once = if shared.config.eager { workers } else { 1 };
         for slot in 0..at_once {

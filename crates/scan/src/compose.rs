@@ -80,8 +80,9 @@ pub fn compose(input: Input<'_>, engines: &EngineSet) -> ImageReport {
     diff_ids(&input.layers, &config, &mut report);
     let mut stack = Vec::new();
     for layer in input.layers {
-        if let Some(analysis) = examine(&layer, &mut report) {
-            stack.push((layer.digest, analysis));
+        let digest = layer.digest.clone();
+        if let Some(analysis) = examine(layer, &mut report) {
+            stack.push((digest, analysis));
         }
     }
     let stack = Stack::new(stack);
@@ -133,7 +134,7 @@ fn diff_ids(layers: &[Layer], config: &ImageConfig, report: &mut ImageReport) {
 }
 
 /// Reports what keeps a layer from being examined; gives back its analysis if there is one.
-fn examine(layer: &Layer, report: &mut ImageReport) -> Option<LayerAnalysis> {
+fn examine(layer: Layer, report: &mut ImageReport) -> Option<LayerAnalysis> {
     let mut unscannable = |reason, detail: String| {
         report.unscannable.push(Unscannable { layer: Some(layer.digest.clone()), reason, detail });
     };
@@ -150,14 +151,14 @@ fn examine(layer: &Layer, report: &mut ImageReport) -> Option<LayerAnalysis> {
         }
         LayerKind::Unknown => unscannable(UnscannableReason::UnknownFormat, format!("media type {:?}", layer.media_type)),
     }
-    match &layer.content {
+    match layer.content {
         Content::Analysed(analysis) => {
             for detail in &analysis.unexamined {
                 let layer = Some(layer.digest.clone());
                 report.unscannable.push(Unscannable { layer, reason: UnscannableReason::Unreadable, detail: detail.clone() });
             }
             report.truncated.extend(analysis.truncated.iter().cloned());
-            Some(analysis.as_ref().clone())
+            Some(*analysis)
         }
         Content::NotALayer => {
             let detail = format!("the bytes are no tar, gzip or zstd, though the media type is {:?}", layer.media_type);
@@ -165,7 +166,7 @@ fn examine(layer: &Layer, report: &mut ImageReport) -> Option<LayerAnalysis> {
             None
         }
         Content::Unscannable(reason, detail) => {
-            report.unscannable.push(Unscannable { layer: Some(layer.digest.clone()), reason: *reason, detail: detail.clone() });
+            report.unscannable.push(Unscannable { layer: Some(layer.digest.clone()), reason, detail });
             None
         }
     }

@@ -76,3 +76,24 @@ pub(crate) fn encode(message: &impl Serialize) -> Result<Vec<u8>, String> {
     }
     Ok(frame)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames() {
+        let frame = encode(&Request::Finished(300)).unwrap();
+        let (head, body) = frame.split_at(4);
+        assert_eq!(u32::from_le_bytes(head.try_into().unwrap()) as usize, body.len());
+        assert!(matches!(postcard::from_bytes(body), Ok(Request::Finished(300))));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_message_or_an_error(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..300)) {
+            let _ = postcard::from_bytes::<Request>(&bytes);
+            let _ = postcard::from_bytes::<Response>(&bytes);
+        }
+    }
+}

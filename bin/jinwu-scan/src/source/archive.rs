@@ -130,7 +130,7 @@ fn saved(name: &str, members: &Members, pool: &Pool) -> Result<Image, String> {
     let mut descriptors = Vec::new();
     for layer in saved.layers.unwrap_or_default() {
         let file = members.open(&path::normalise(layer.as_bytes()));
-        let hashed = file.as_ref().map_err(Clone::clone).and_then(|f| hash(f));
+        let hashed = file.as_ref().map_err(Clone::clone).and_then(hash);
         match hashed {
             Ok((digest, size)) => {
                 let d = LayerDescriptor { digest, size, media_type: jinwu_image::media::OCI_LAYER.to_owned() };

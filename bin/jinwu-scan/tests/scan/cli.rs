@@ -90,7 +90,7 @@ fn registry(tamper: bool) -> Registry {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let known = [
-        (format!("/v2/team/app/manifests/v1"), manifest.clone()),
+        ("/v2/team/app/manifests/v1".to_owned(), manifest.clone()),
         (format!("/v2/team/app/blobs/{}", digest(config.as_bytes())), config.into_bytes()),
         (format!("/v2/team/app/blobs/{}", digest(&layer)), sent),
     ];

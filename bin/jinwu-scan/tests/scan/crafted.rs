@@ -141,7 +141,7 @@ fn dishonest_documents() {
     made.config["rootfs"]["diff_ids"] = json!([]);
     assert_eq!(kinds(made.scan()), [FaultKind::LayerCountMismatch]);
     let made = Made::new(vec![layer.clone()]);
-    let twice = made.config.to_string().replacen("\"config\":{", "\"config\":{\"User\":\"app\",\"user\":\"root\",", 1);
+    let twice = made.config.to_string().replacen("\"config\":{}", "\"config\":{\"User\":\"app\",\"user\":\"root\"}", 1);
     assert_eq!(kinds(made.scan_raw(None, Some(&twice))), [FaultKind::AmbiguousJson]);
     assert_eq!(kinds(made.scan_raw(Some("{\"layers\":[],\"layers\":[]}"), None)), [FaultKind::AmbiguousJson]);
     let r = made.scan_raw(None, Some("no json"));

@@ -37,7 +37,16 @@ pub(super) async fn slot(
 ) {
     let mut worker = first;
     loop {
+        let ready = worker.is_some();
+        if ready {
+            shared.idle.fetch_add(1, Ordering::Relaxed);
+        } else if !shared.config.eager && !needed(&jobs, &shared).await {
+            return;
+        }
         let next = queue.lock().await.recv().await;
+        if ready {
+            shared.idle.fetch_sub(1, Ordering::Relaxed);
+        }
         let Some(job) = next else { return };
         shared.waiting.fetch_sub(1, Ordering::Relaxed);
         let mut current = match worker.take() {
@@ -63,6 +72,18 @@ pub(super) async fn slot(
             worker = Worker::start(&shared, slot).await.map_err(|e| tracing::error!("scan worker not replaced: {e}")).ok();
         }
     }
+}
+
+/// Waits until more jobs wait than workers do, so that none is started for nothing. False when the
+/// pool has ended.
+async fn needed(jobs: &mpsc::WeakSender<Job>, shared: &Shared) -> bool {
+    while shared.waiting.load(Ordering::Relaxed) <= shared.idle.load(Ordering::Relaxed) {
+        if jobs.strong_count() == 0 {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
 }
 
 fn fail(job: Job, reason: UnscannableReason, detail: String) {
@@ -155,9 +176,11 @@ async fn follow(worker: &mut Worker, job: &mut LayerJob, shared: &Arc<Shared>) -
                 if let Some(end) = watch(worker, shared, last).await {
                     return end;
                 }
-                // A slow upload must not keep others from a worker.
+                // A slow upload must not keep others from a worker, and one that stands still not even
+                // an idle one: it is read again when it is complete.
                 if told.finished.is_none() && !aborting && window.0.elapsed() > config.patience {
-                    if told.available.saturating_sub(window.1) < BRISK && shared.waiting.load(Ordering::Relaxed) > 0 {
+                    let slow = told.available.saturating_sub(window.1) < BRISK && shared.waiting.load(Ordering::Relaxed) > 0;
+                    if slow || last.elapsed() > config.layer_timeout / 2 {
                         aborting = true;
                         last = Instant::now();
                         if let Err(detail) = worker.send(&Request::Abort, None).await {

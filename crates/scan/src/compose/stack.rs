@@ -1,6 +1,6 @@
 //! Layers on each other: what stands in the end.
 
-use crate::analysis::{Finding, LayerAnalysis, Link};
+use crate::analysis::{Finding, LayerAnalysis, Link, NameHash};
 use crate::analyzer::ALL;
 use jinwu_image::path;
 use jinwu_model::Digest;
@@ -11,6 +11,8 @@ pub(super) struct Stack {
     layers: Vec<Level>,
     /// Links that stand in the end, by path.
     links: BTreeMap<String, Link>,
+    /// Symbolic links among them, with where they lead.
+    symbolic: Vec<(String, String)>,
 }
 
 struct Level {
@@ -34,13 +36,15 @@ impl Stack {
                 analysis,
             })
             .collect();
-        let mut stack = Stack { layers, links: BTreeMap::new() };
+        let mut stack = Stack { layers, links: BTreeMap::new(), symbolic: Vec::new() };
         let mut links = BTreeMap::new();
         for (at, level) in stack.layers.iter().enumerate() {
             for link in level.analysis.links.iter().filter(|l| stack.stands(at, &l.path)) {
                 links.insert(link.path.clone(), link.clone());
             }
         }
+        let symbolic = links.values().filter(|l| !l.hard);
+        stack.symbolic = symbolic.map(|l| (l.path.clone(), path::resolve(&l.path, &l.target))).collect();
         stack.links = links;
         stack
     }
@@ -71,17 +75,19 @@ impl Stack {
     /// The package that owns a path, by the lists that stand in the end. Where `bin` is a link to
     /// `usr/bin`, lists may use either name.
     pub(super) fn owner(&self, path: &str) -> Option<&str> {
-        self.owner_of(path).or_else(|| self.links.values().filter(|l| !l.hard).find_map(|link| {
-            let target = path::resolve(&link.path, &link.target);
-            let other = |from: &str, to: &str| path.strip_prefix(from)?.strip_prefix('/').map(|rest| path::join(to, rest));
-            let alias = other(&target, &link.path).or_else(|| other(&link.path, &target))?;
-            self.owner_of(&alias)
-        }))
+        self.owner_of(path).or_else(|| {
+            self.symbolic.iter().find_map(|(link, target)| {
+                let other = |from: &str, to: &str| path.strip_prefix(from)?.strip_prefix('/').map(|rest| path::join(to, rest));
+                let alias = other(target, link).or_else(|| other(link, target))?;
+                self.owner_of(&alias)
+            })
+        })
     }
 
     fn owner_of(&self, path: &str) -> Option<&str> {
+        let hash = NameHash::of(path);
         self.levels().find_map(|(at, analysis)| {
-            analysis.owners.iter().find_map(|index| index.find(path).filter(|_| self.stands(at, &index.path)))
+            analysis.owners.iter().find_map(|index| index.find_hash(hash).filter(|_| self.stands(at, &index.path)))
         })
     }
 
