@@ -28,15 +28,11 @@ fn debootstrap(name: &str, suite: &str, pockets: &[&str]) -> anyhow::Result<Vec<
 
 /// The archive and security mirrors this machine's apt uses.
 fn mirrors() -> anyhow::Result<(String, String)> {
-    let mut text = std::fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
-    for entry in std::fs::read_dir("/etc/apt/sources.list.d")?.flatten() {
-        text.push_str(&std::fs::read_to_string(entry.path()).unwrap_or_default());
-    }
-    let mut found: Vec<String> = text.split_whitespace().filter(|w| w.starts_with("http")).map(|w| w.trim_end_matches('/').to_owned()).collect();
-    found.dedup();
-    let security = found.iter().find(|u| u.contains("security")).cloned();
-    let main = found.into_iter().find(|u| !u.contains("security")).ok_or_else(|| anyhow::anyhow!("apt has no mirror"))?;
-    let security = security.unwrap_or_else(|| format!("{main}-security"));
+    let targets = program::run(Command::new("apt-get").args(["indextargets", "--format", "$(LABEL) $(REPO_URI)"]))?;
+    let of = |label: &str| targets.lines().filter_map(|l| l.split_once(' ')).find(|(l, _)| *l == label).map(|(_, uri)| uri.to_owned());
+    let missing = || anyhow::anyhow!("apt knows no archive of Debian; run apt-get update");
+    let main = of("Debian").ok_or_else(missing)?;
+    let security = of("Debian-Security").ok_or_else(missing)?;
     Ok((main, security))
 }
 

@@ -50,7 +50,7 @@ async fn killed_in_the_middle_of_a_layer_means_unscannable_and_the_next_push_is_
 async fn a_scanner_that_always_dies_refuses_where_it_must_and_lets_the_registry_live() -> anyhow::Result<()> {
     let server = Server::start_with(Options {
         config: "workers = 2".into(),
-        environment: vec![("JINWU_SCAN_FAILPOINT".into(), "crash".into())],
+        environment: vec![("JINWU_SCAN_FAILPOINT".into(), "abort".into())],
         ..Options::default()
     })?;
     let image = Image::good(21);
