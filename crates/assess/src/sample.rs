@@ -44,8 +44,9 @@ pub fn good() -> Sample {
 /// Every bad image.
 pub fn bad() -> Vec<Sample> {
     let key = embedded_key();
-    let mut truncated = Builder::gzip(&[("srv/data", 0o644, &[b'x'; 4096])]);
-    truncated.bytes.truncate(truncated.bytes.len() / 2);
+    let mut whole = Builder::gzip(&[("srv/data", 0o644, &[b'x'; 4096])]).bytes;
+    whole.truncate(whole.len() / 2);
+    let truncated = Blob::new(LAYER_GZIP, whole);
     let noise: Vec<u8> = (0..64).flat_map(|_| jinwu_trust::random::bytes::<32>()).collect();
     let eicar = eicar();
     vec![

@@ -199,11 +199,20 @@ fn decision(text: &str) -> Option<String> {
 // === impl Outcome ===
 
 impl Outcome {
+    /// A push that failed without a decision was not refused: nobody judged it.
+    fn actual(&self) -> (&'static str, &'static str) {
+        match (self.accepted, &self.decision) {
+            (true, _) => ("放行", "accepted"),
+            (false, Some(_)) => ("拦截", "refused"),
+            (false, None) => ("失败", "failed"),
+        }
+    }
+
     fn json(&self) -> Value {
         json!({
             "image": self.sample.name, "title": self.sample.title, "policy": self.sample.policy,
             "expected": if self.sample.policy.is_some() { "refused" } else { "accepted" },
-            "actual": if self.accepted { "accepted" } else { "refused" },
+            "actual": self.actual().1,
             "text": self.text, "decision": self.decision, "records": self.records, "faults": self.faults,
         })
     }
@@ -223,7 +232,7 @@ fn show(common: &Common, outcome: &Outcome) {
         lang.pick(&outcome.sample.title.zh, &outcome.sample.title.en),
         lang.pick("预期", "expected"),
         lang.pick("实际", "actual"),
-        word(outcome.accepted)
+        lang.pick(outcome.actual().0, outcome.actual().1)
     );
     if !outcome.text.is_empty() {
         println!("    skopeo: {}", outcome.text.replace('\n', "\n            "));
