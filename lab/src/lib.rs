@@ -60,7 +60,7 @@ impl Server {
     pub fn start_with(options: Options) -> anyhow::Result<Server> {
         let folder = match options.folder {
             Some(folder) => folder,
-            None => Arc::new(tempfile::Builder::new().prefix("jinwu-lab-").tempdir()?),
+            None => Arc::new(folder()?),
         };
         let data = options.data.unwrap_or_else(|| folder.path().join("data"));
         let config = folder.path().join("jinwu.toml");
@@ -284,6 +284,13 @@ fn children(pid: u32) -> Vec<u32> {
         out.extend(text.split_whitespace().filter_map(|p| p.parse::<u32>().ok()));
     }
     out
+}
+
+/// A folder that goes with its value. Lower case, because clients make image names of paths.
+fn folder() -> std::io::Result<tempfile::TempDir> {
+    static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+    let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    tempfile::Builder::new().prefix(&format!("jinwu-lab-{}-{}-{n}", std::process::id(), now() % 1_000_000)).rand_bytes(0).tempdir()
 }
 
 /// Unix milliseconds.

@@ -88,7 +88,13 @@ pub(crate) fn archives(into: &Path) -> anyhow::Result<Vec<(String, String)>> {
         out.push((format!("busybox-{libc}"), format!("oci:{}", top.display())));
     }
     for name in ["alpine-310", "alpine-311"] {
-        out.push((name.to_owned(), format!("docker-archive:{}", images.join(format!("docker-save-{name}.tar.gz")).display())));
+        // The archive inside is what `docker save` wrote.
+        let plain = into.join(format!("{name}.tar"));
+        let mut bytes = Vec::new();
+        let packed = std::fs::read(images.join(format!("docker-save-{name}.tar.gz")))?;
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(packed.as_slice()), &mut bytes)?;
+        std::fs::write(&plain, bytes)?;
+        out.push((name.to_owned(), format!("docker-archive:{}", plain.display())));
     }
     let dive = into.join("dive.tar");
     program::run(Command::new("zstd").args(["-q", "-d", "-f"]).arg(images.join("docker-save-dive-whiteouts.tar.zst")).arg("-o").arg(&dive))?;

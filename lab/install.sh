@@ -1,0 +1,84 @@
+# What tests and benches need of others. Sourced; expects JINWU_CACHE.
+cache=${JINWU_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/jinwu}
+mkdir -p "$cache/bin"
+export JINWU_CACHE=$cache
+
+say() { printf '%s\n' "$*" >&2; }
+
+# Debian packages that are missing.
+need() {
+  local missing=() package
+  for package in "$@"; do
+    dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return
+  say "安装 / installing: ${missing[*]}"
+  if [ "$(id -u)" -ne 0 ]; then
+    say "须 root:apt-get install ${missing[*]} / needs root"
+    exit 2
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq || true
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >"$cache/apt.log" 2>&1 || {
+    tail -20 "$cache/apt.log" >&2
+    say "安装失败,日志 $cache/apt.log / installing failed, log in $cache/apt.log"
+    exit 2
+  }
+}
+
+corpora() {
+  if [ ! -d "${JINWU_DATA:-/nowhere}/images" ]; then
+    say "没有测试语料:JINWU_DATA=${JINWU_DATA:-} 应指向含 images/ advisories/ rules/ 的目录 / no test corpora: JINWU_DATA must name the folder with images/, advisories/, rules/"
+    exit 2
+  fi
+}
+
+# A program built from its Go module, kept by version.
+go_program() {
+  local name=$1 module=$2 version=$3
+  [ -x "$cache/bin/$name-$version" ] || {
+    command -v go >/dev/null || {
+      say "编译 $name 需要 Go 1.24 或更新版本 / building $name needs Go 1.24 or later"
+      exit 2
+    }
+    say "编译 / building $name $version"
+    GOBIN=$cache/go-$name CGO_ENABLED=0 GOFLAGS=-mod=mod go install -ldflags '-s -w' "$module@$version" >"$cache/go.log" 2>&1 || {
+      tail -20 "$cache/go.log" >&2
+      exit 2
+    }
+    mv "$cache/go-$name/${module##*/}" "$cache/bin/$name-$version"
+    rmdir "$cache/go-$name"
+  }
+  ln -sfn "$name-$version" "$cache/bin/$name"
+}
+
+# A program out of a package of the next Debian release, from the mirrors apt has, beside the system.
+next_debian() {
+  local package=$1 file=$2 name
+  name=$(basename "$file")
+  [ -x "$cache/bin/$name" ] && return
+  local dir=$cache/next
+  mkdir -p "$dir/lists/partial" "$dir/archives/partial" "$dir/unpacked"
+  cat /etc/apt/sources.list /etc/apt/sources.list.d/*.list 2>/dev/null | grep '^deb .*bookworm' | sed 's/bookworm/trixie/g' >"$dir/sources.list" || true
+  local parts=/dev/null
+  if compgen -G '/etc/apt/sources.list.d/*.sources' >/dev/null; then
+    mkdir -p "$dir/parts"
+    sed 's/bookworm/trixie/g' /etc/apt/sources.list.d/debian*.sources >"$dir/parts/next.sources"
+    parts=$dir/parts
+  fi
+  local options=(-o "Dir::Etc::sourcelist=$dir/sources.list" -o "Dir::Etc::sourceparts=$parts" -o "Dir::State::lists=$dir/lists" -o "Dir::Cache::archives=$dir/archives")
+  say "取用 / fetching $package"
+  (cd "$dir/archives" && apt-get -qq "${options[@]}" update && apt-get -qq "${options[@]}" download "$package") >"$cache/apt.log" 2>&1 || {
+    tail -20 "$cache/apt.log" >&2
+    exit 2
+  }
+  dpkg -x "$dir"/archives/"$package"_*.deb "$dir/unpacked"
+  install -m 0755 "$dir/unpacked/$file" "$cache/bin/$name"
+}
+
+# Every client of the `clients` suite.
+clients() {
+  need skopeo podman buildah runc containerd openssl zstd
+  go_program crane github.com/google/go-containerregistry/cmd/crane v0.20.3
+  next_debian cosign usr/bin/cosign
+}
