@@ -6,18 +6,45 @@ use jinwu_model::Algorithm;
 use jinwu_scan::client::{LayerDescriptor, Pool};
 use std::fs::File;
 use std::io::{BufWriter, Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-/// Writes the directory as a tar to an unlinked file; links are kept as links.
+/// Deepest directory that is followed.
+const MAX_DEPTH: usize = 1000;
+
+/// Writes the directory as a tar to an unlinked file. Links are kept as links, sockets and devices are
+/// left out, other file systems mounted below (such as `/proc`) too.
 pub(super) fn open(name: &str, path: &Path, pool: &Pool) -> Result<Image, String> {
-    let fail = |e: std::io::Error| format!("{}: {e}; read it as a user who may read all of it", path.display());
-    let mut builder = tar::Builder::new(BufWriter::with_capacity(1 << 20, tempfile::tempfile().map_err(fail)?));
+    let fail = |path: &Path, e: &std::io::Error| format!("{}: {e}; scan as a user who may read all of it", path.display());
+    let temporary = tempfile::tempfile().map_err(|e| format!("temporary file: {e}"))?;
+    let mut builder = tar::Builder::new(BufWriter::with_capacity(1 << 20, temporary));
     builder.follow_symlinks(false);
     builder.sparse(false);
-    builder.append_dir_all("", path).map_err(fail)?;
-    let mut writer = builder.into_inner().map_err(fail)?;
-    writer.flush().map_err(fail)?;
-    let file = writer.into_inner().map_err(|e| fail(e.into_error()))?;
+    let device = std::fs::metadata(path).map_err(|e| fail(path, &e))?.dev();
+    let mut directories = vec![(path.to_owned(), PathBuf::new(), 0)];
+    while let Some((directory, inside, depth)) = directories.pop() {
+        let entries = std::fs::read_dir(&directory).and_then(|list| list.collect::<Result<Vec<_>, _>>());
+        let mut entries = entries.map_err(|e| fail(&directory, &e))?;
+        // The same directory gives the same tar.
+        entries.sort_by_key(std::fs::DirEntry::file_name);
+        for entry in entries {
+            let (place, member) = (entry.path(), inside.join(entry.file_name()));
+            let meta = std::fs::symlink_metadata(&place).map_err(|e| fail(&place, &e))?;
+            let kind = meta.file_type();
+            if meta.dev() != device || !(kind.is_dir() || kind.is_file() || kind.is_symlink()) {
+                continue;
+            }
+            builder.append_path_with_name(&place, &member).map_err(|e| fail(&place, &e))?;
+            if kind.is_dir() {
+                if depth >= MAX_DEPTH {
+                    return Err(format!("{}: nested deeper than {MAX_DEPTH} directories", place.display()));
+                }
+                directories.push((place, member, depth + 1));
+            }
+        }
+    }
+    let written = builder.into_inner().and_then(|mut w| w.flush().map(|()| w)).map_err(|e| format!("temporary file: {e}"))?;
+    let file = written.into_inner().map_err(|e| format!("temporary file: {e}"))?;
     bare(name, file, pool)
 }
 

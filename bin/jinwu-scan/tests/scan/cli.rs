@@ -53,9 +53,13 @@ fn a_directory_is_a_root_file_system() {
     std::fs::create_dir_all(dir.path().join("lib/apk/db")).unwrap();
     std::fs::write(dir.path().join("lib/apk/db/installed"), "P:musl\nV:1.2.5-r0\nA:x86_64\no:musl\n\n").unwrap();
     std::os::unix::fs::symlink("/nowhere", dir.path().join("dangling")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(dir.path().join("socket")).unwrap();
+    std::fs::write(dir.path().join("tool"), "x").unwrap();
+    std::fs::set_permissions(dir.path().join("tool"), std::os::unix::fs::PermissionsExt::from_mode(0o4755)).unwrap();
     let r = report(dir.path().to_str().unwrap());
     assert_eq!(r.packages.len(), 1);
     assert!(r.faults.is_empty() && !r.configuration.runs_as_root);
+    assert_eq!(r.configuration.setuid.iter().map(|l| l.path.as_str()).collect::<Vec<_>>(), ["tool"]);
 }
 
 #[test]

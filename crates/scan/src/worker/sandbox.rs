@@ -2,7 +2,9 @@
 //!
 //! * **landlock**: no file system, no TCP at all;
 //! * **seccomp**: an allow-list of the system calls that reading descriptors, memory and threads need.
-//!   Everything else — open, socket, connect, execve, ptrace, fork … — kills the process;
+//!   Everything else — socket, connect, execve, ptrace, fork … — kills the process; opening a file is
+//!   refused with `EACCES`, because glibc's allocator asks for `/proc/sys/vm/overcommit_memory` when a
+//!   thread's heap shrinks and goes on without the answer;
 //! * **no new privileges**, not traceable, ends with its parent;
 //! * **limits**: no core file, no file grows, few descriptors. Processes need no limit of their own:
 //!   the filter admits threads only. Address space has none because rule engines reserve gigabytes
@@ -63,20 +65,33 @@ pub fn no_files() -> Result<(), String> {
     }
 }
 
-/// Two filters, the stricter answer of which counts: an allow-list that kills, and one that lets
-/// `clone3` (whose flags a filter cannot see) fail, so that threads are made with `clone`.
+/// Three filters, the strictest answer of which counts: an allow-list that kills, one that lets
+/// `clone3` (whose flags a filter cannot see) fail, so that threads are made with `clone`, and one that
+/// refuses to open files.
 fn filter_system_calls() -> Result<(), String> {
     let architecture: TargetArch = std::env::consts::ARCH.try_into().map_err(|e| format!("{e}"))?;
     let build = |rules, otherwise, action| -> Result<BpfProgram, String> {
         let filter = SeccompFilter::new(rules, otherwise, action, architecture).map_err(|e| e.to_string())?;
         filter.try_into().map_err(|e: seccompiler::BackendError| e.to_string())
     };
-    let without_clone3 = BTreeMap::from([(CLONE3, Vec::new())]);
-    let clone3 = build(without_clone3, SeccompAction::Allow, SeccompAction::Errno(rustix::io::Errno::NOSYS.raw_os_error() as u32))?;
+    let failing = |numbers: &[i64], errno: rustix::io::Errno| {
+        let rules: BTreeMap<i64, Vec<SeccompRule>> = numbers.iter().map(|n| (*n, Vec::new())).collect();
+        build(rules, SeccompAction::Allow, SeccompAction::Errno(errno.raw_os_error() as u32))
+    };
+    let clone3 = failing(&[CLONE3], rustix::io::Errno::NOSYS)?;
+    let open = failing(&OPEN, rustix::io::Errno::ACCESS)?;
     let allowed = build(allowed()?, SeccompAction::KillProcess, SeccompAction::Allow)?;
-    seccompiler::apply_filter(&clone3).map_err(|e| e.to_string())?;
-    seccompiler::apply_filter(&allowed).map_err(|e| e.to_string())
+    for filter in [clone3, open, allowed] {
+        seccompiler::apply_filter(&filter).map_err(|e| e.to_string())?;
+    }
+    Ok(())
 }
+
+/// `open` and `openat`.
+#[cfg(target_arch = "x86_64")]
+const OPEN: [i64; 2] = [2, 257];
+#[cfg(target_arch = "aarch64")]
+const OPEN: [i64; 1] = [56];
 
 /// `clone3` has one number on all architectures.
 const CLONE3: i64 = 435;
@@ -183,7 +198,8 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     #[cfg(target_arch = "aarch64")]
     const CLONE_PRCTL: [i64; 2] = [220, 167];
 
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().map(|number| (*number, Vec::new())).collect();
+    // What the other filters fail must not be killed here.
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = FREE.iter().chain(&OPEN).map(|number| (*number, Vec::new())).collect();
     let rule = |argument, length, operator, value| {
         let condition = SeccompCondition::new(argument, length, operator, value).map_err(|e| e.to_string())?;
         SeccompRule::new(vec![condition]).map_err(|e| e.to_string())
@@ -198,13 +214,16 @@ fn allowed() -> Result<BTreeMap<i64, Vec<SeccompRule>>, String> {
     Ok(rules)
 }
 
-/// Does what a test asks for: dies, hangs, grows, or tries what the sandbox forbids. What was tried and
-/// not stopped is told by exit code 42.
+/// Does what a test asks for: dies, hangs, grows, or tries what the sandbox forbids. Exit code 42 tells
+/// that it was not stopped, 43 that it was refused; otherwise the process does not come this far.
 pub(super) fn fail_on_purpose(failpoint: &str) {
     const NOT_STOPPED: i32 = 42;
-    match failpoint {
+    const REFUSED: i32 = 43;
+    let refused = match failpoint {
         "abort" => std::process::abort(),
-        "hang" => std::thread::sleep(std::time::Duration::from_secs(3600)),
+        "hang" => loop {
+            std::thread::sleep(std::time::Duration::from_secs(3600));
+        },
         "grow" => {
             let mut kept = Vec::new();
             loop {
@@ -212,13 +231,12 @@ pub(super) fn fail_on_purpose(failpoint: &str) {
                 std::thread::sleep(std::time::Duration::from_millis(20));
             }
         }
-        "open" => drop(std::fs::File::open("/etc/passwd")),
-        "write" => drop(std::fs::write("/tmp/jinwu-scan-sandbox", b"x")),
-        "connect" => drop(std::net::TcpStream::connect("127.0.0.1:1")),
-        "unix" => drop(UnixStream::connect("/run/nowhere")),
-        "exec" => drop(std::process::Command::new("/bin/true").status()),
+        "open" => std::fs::File::open("/etc/passwd").is_err(),
+        "write" => std::fs::write("/tmp/jinwu-scan-sandbox", b"x").is_err(),
+        "connect" => std::net::TcpStream::connect("127.0.0.1:1").is_err(),
+        "unix" => UnixStream::connect("/run/nowhere").is_err(),
+        "exec" => std::process::Command::new("/bin/true").status().is_err(),
         _ => return,
-    }
-    std::process::exit(NOT_STOPPED)
+    };
+    std::process::exit(if refused { REFUSED } else { NOT_STOPPED })
 }
-
