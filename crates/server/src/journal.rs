@@ -1,7 +1,7 @@
 //! The way into the ledger.
 
 use jinwu_ledger::{Ledger, LedgerError};
-use jinwu_model::Record;
+use jinwu_model::{Record, RepositoryName};
 use std::sync::Arc;
 
 /// Hides secrets in a text; [`jinwu_policy`] and the scanner never see what it hides.
@@ -22,7 +22,7 @@ impl Journal {
     /// Returns once every record is on disk. On an error what was to be recorded must not happen.
     pub async fn record(&self, mut records: Vec<Record>) -> Result<u64, LedgerError> {
         for record in &mut records {
-            record.object = (self.mask)(&record.object);
+            record.object = mask_object(&self.mask, &record.object);
             record.subject.name = clip((self.mask)(&record.subject.name), 200);
             record.detail.values_mut().for_each(|v| self.mask_value(v));
         }
@@ -43,6 +43,16 @@ impl Journal {
     }
 }
 
+/// Objects are `what:name`, `repository:tag` or `repository@digest`. Name and tag are masked one by one:
+/// `app/embedded-secret:1.0` is an image, not a secret with the value 1.0, and a record must say which.
+fn mask_object(mask: &Mask, object: &str) -> String {
+    let parts = object.split_once('@').map(|p| ('@', p)).or_else(|| object.split_once(':').map(|p| (':', p)));
+    match parts {
+        Some((mark, (name, rest))) if name.parse::<RepositoryName>().is_ok() => format!("{}{mark}{}", mask(name), mask(rest)),
+        _ => mask(object),
+    }
+}
+
 fn clip(text: String, most: usize) -> String {
     if text.chars().count() > most { text.chars().take(most).collect() } else { text }
 }
@@ -50,4 +60,21 @@ fn clip(text: String, most: usize) -> String {
 /// Unix milliseconds.
 pub fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_image_whose_name_sounds_secret_keeps_its_tag() {
+        let secrets = jinwu_secrets::Scanner::new().unwrap();
+        let mask: Mask = Arc::new(move |text| secrets.mask(text));
+        let digest = format!("demo/db-password@sha256:{}", "0a".repeat(32));
+        for object in ["demo/embedded-secret:attack", "demo/environment-password:1.0", &digest, "account:alice", "api:/ledger", "registry"] {
+            assert_eq!(mask_object(&mask, object), *object);
+        }
+        assert_ne!(mask("demo/embedded-secret:attack"), "demo/embedded-secret:attack", "as free text it is masked");
+        assert!(!mask_object(&mask, "account:x password=Hunter2-Hunter3").contains("Hunter2"));
+    }
 }
