@@ -19,9 +19,14 @@ pub(crate) const DATABASE_KEY: &str = "JINWU_ADVISORIES_KEY";
 pub(crate) fn load() -> Result<EngineSet, String> {
     Ok(EngineSet {
         secrets: Box::new(Secrets(jinwu_secrets::Scanner::new().map_err(|e| format!("secret rules: {e}"))?)),
-        malware: Box::new(Malware(jinwu_malware::Engine::load().map_err(|e| format!("malware rules: {e}"))?)),
+        malware: malware()?,
+        more_malware: Some(Box::new(malware)),
         advisories: Box::new(Advisories(database()?)),
     })
+}
+
+fn malware() -> Result<Box<dyn MalwareEngine>, String> {
+    Ok(Box::new(Malware(jinwu_malware::Engine::load().map_err(|e| format!("malware rules: {e}"))?)))
 }
 
 /// The database that `JINWU_ADVISORIES` names, or the one built in.

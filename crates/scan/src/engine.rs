@@ -30,10 +30,15 @@ pub trait AdvisoryEngine {
     fn match_packages(&self, os: Option<&Os>, repositories: &[String], packages: &[Package]) -> (Coverage, Vec<Vulnerability>);
 }
 
+/// Makes one more malware engine, of the same version, on the thread that will use it.
+pub type MalwareFactory = Box<dyn Fn() -> Result<Box<dyn MalwareEngine>, String> + Sync>;
+
 /// Everything a worker scans with.
 pub struct EngineSet {
     pub secrets: Box<dyn SecretEngine>,
     pub malware: Box<dyn MalwareEngine>,
+    /// For a second thread in large layers; without it there is one.
+    pub more_malware: Option<MalwareFactory>,
     pub advisories: Box<dyn AdvisoryEngine>,
 }
 

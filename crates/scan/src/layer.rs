@@ -1,8 +1,15 @@
 //! From a layer's bytes to its analysis.
+//!
+//! Malware rules cost more than all the rest together, so in large layers a second thread takes small
+//! files off the first: what it has no room for the first scans itself, and results are put back in
+//! the order of the files.
+
+mod helper;
 
 use crate::analysis::{Fact, LayerAnalysis, Link, NameSet, SetuidFile};
 use crate::analyzer::{ALL, Sink};
-use crate::engine::EngineSet;
+use crate::engine::{EngineSet, SecretEngine};
+use helper::MalwareScan;
 use jinwu_image::tar::{Entry, Kind, Whiteout};
 use jinwu_image::walk::{Limits, Part, Visitor, WalkError, walk};
 use std::collections::BTreeMap;
@@ -17,8 +24,9 @@ const MAX_SETUID: usize = 10_000;
 /// Whiteouts kept per layer; a layer with more is unscannable, as what it removes would be reported.
 const MAX_WHITEOUTS: usize = 1_000_000;
 
-struct Collector<'a> {
-    engines: &'a mut EngineSet,
+struct Collector<'a, 'm> {
+    secrets: &'a dyn SecretEngine,
+    malware: MalwareScan<'m>,
     limits: &'a Limits,
     sink: Sink,
     names: NameSet,
@@ -40,19 +48,33 @@ struct Wanted {
 
 /// Reads a whole layer. The same bytes and engines give the same analysis.
 pub fn analyze(input: impl Read + Send, hash_stored: bool, limits: &Limits, engines: &mut EngineSet) -> Result<LayerAnalysis, WalkError> {
-    let mut collector = Collector {
-        engines,
-        limits,
-        sink: Sink::default(),
-        names: NameSet::default(),
-        whiteouts: Vec::new(),
-        opaque: Vec::new(),
-        links: Vec::new(),
-        setuid: BTreeMap::new(),
-        wanted: Wanted::default(),
-    };
-    let walked = walk(input, hash_stored, limits, &mut collector)?;
-    let Collector { mut sink, mut names, whiteouts, opaque, links, setuid, .. } = collector;
+    let EngineSet { secrets, malware, more_malware, .. } = engines;
+    let (result, scanned) = helper::with_help(malware.as_mut(), more_malware.as_ref(), |malware| {
+        let mut collector = Collector {
+            secrets: secrets.as_ref(),
+            malware,
+            limits,
+            sink: Sink::default(),
+            names: NameSet::default(),
+            whiteouts: Vec::new(),
+            opaque: Vec::new(),
+            links: Vec::new(),
+            setuid: BTreeMap::new(),
+            wanted: Wanted::default(),
+        };
+        let walked = walk(input, hash_stored, limits, &mut collector);
+        let Collector { sink, names, whiteouts, opaque, links, setuid, malware, .. } = collector;
+        (walked.map(|walked| (walked, sink, names, whiteouts, opaque, links, setuid)), malware)
+    });
+    let (walked, mut sink, mut names, whiteouts, opaque, links, setuid) = result?;
+    for file in scanned {
+        for hit in file.hits {
+            sink.fact(&file.path, Fact::Malware(hit));
+        }
+        for what in file.truncated {
+            sink.truncated(what);
+        }
+    }
     if whiteouts.len() + opaque.len() > MAX_WHITEOUTS {
         return Err(WalkError::TooLarge(format!("more than {MAX_WHITEOUTS} whiteouts")));
     }
@@ -85,7 +107,7 @@ fn leads_to_a_place(path: &str) -> bool {
     !path.contains('/') || ALL.iter().any(|a| a.places().iter().any(|place| above(place)))
 }
 
-impl Collector<'_> {
+impl Collector<'_, '_> {
     fn link(&mut self, entry: &Entry) {
         let hard = entry.kind == Kind::HardLink;
         let Some(target) = &entry.link else { return };
@@ -117,7 +139,7 @@ impl Collector<'_> {
     }
 }
 
-impl Visitor for Collector<'_> {
+impl Visitor for Collector<'_, '_> {
     fn entry(&mut self, entry: &Entry, head: &[u8]) -> bool {
         self.wanted = Wanted::default();
         match entry.whiteout() {
@@ -141,8 +163,8 @@ impl Visitor for Collector<'_> {
         }
         // A whiteout's content, an unknown type's content: unpacked by nobody, but in the image.
         if entry.size > 0 {
-            self.wanted.secrets = self.engines.secrets.wants(&entry.path, entry.size);
-            self.wanted.malware = self.engines.malware.wants(&entry.path, entry.mode, entry.size, head);
+            self.wanted.secrets = self.secrets.wants(&entry.path, entry.size);
+            self.wanted.malware = self.malware.wants(&entry.path, entry.mode, entry.size, head);
         }
         !self.wanted.analyzers.is_empty() || self.wanted.secrets || self.wanted.malware
     }
@@ -153,20 +175,14 @@ impl Visitor for Collector<'_> {
             analyzer.analyze(path, part.bytes, &mut self.sink);
         }
         if self.wanted.secrets {
-            for mut hit in self.engines.secrets.scan_file(path, part.bytes) {
+            for mut hit in self.secrets.scan_file(path, part.bytes) {
                 // Lines are counted from the window's start, which nobody could find.
                 hit.line = hit.line.filter(|_| part.offset == 0);
                 self.sink.fact(path, Fact::Secret(hit));
             }
         }
         if self.wanted.malware {
-            let (hits, truncated) = self.engines.malware.scan(path, part.bytes);
-            for hit in hits {
-                self.sink.fact(path, Fact::Malware(hit));
-            }
-            for what in truncated {
-                self.sink.truncated(what);
-            }
+            self.malware.scan(path, part.bytes);
         }
     }
 }

@@ -167,6 +167,33 @@ fn the_queue_is_bounded_and_a_slow_upload_yields() {
     });
 }
 
+/// Two threads share a large layer; who was faster must not show.
+#[test]
+fn the_same_bytes_give_the_same_analysis() {
+    let eicar = ["X5O!P%@AP[4\\PZX54(P^)7CC)7}$", "EICAR-STANDARD-ANTIVIRUS-TEST-FILE!$H+H*"].concat();
+    let mut layer = Layer::new();
+    for i in 0..400 {
+        layer = match i % 40 {
+            0 => layer.file(&format!("opt/{i}.sh"), &eicar),
+            _ => layer.file(&format!("opt/{i}.sh"), format!("#!/bin/sh\n{}", "echo hello world\n".repeat(3000))),
+        };
+    }
+    let bytes = gzip(&layer.done());
+    block_on(async {
+        let pool = Pool::start(config()).await.unwrap();
+        let mut seen = Vec::new();
+        for _ in 0..6 {
+            match pool.analyze_stored(file(&bytes), bytes.len() as u64, None).await {
+                LayerOutcome::Analysis { bytes, .. } => seen.push(bytes),
+                other => panic!("{other:?}"),
+            }
+        }
+        let analysis = jinwu_scan::analysis::LayerAnalysis::from_bytes(&seen[0]).unwrap();
+        assert_eq!(analysis.findings.len(), 10);
+        assert!(seen.iter().all(|s| *s == seen[0]));
+    });
+}
+
 #[test]
 fn no_program_is_a_clear_error() {
     let error = block_on(Pool::start(PoolConfig::new("/nowhere/jinwu-scan"))).err().unwrap().to_string();
