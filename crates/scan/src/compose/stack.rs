@@ -128,3 +128,73 @@ impl Level {
             || path::ancestors(path).any(|a| gone(a) || self.opaque.contains(a) || self.analysis.names.writes_file(a))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[derive(Clone, Debug)]
+    enum Change {
+        File(String),
+        Directory(String),
+        Whiteout(String),
+        Opaque(String),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        let path = proptest::collection::vec("[ab]", 1..4).prop_map(|c| c.join("/"));
+        (path, 0..6_u8).prop_map(|(p, kind)| match kind {
+            0..=2 => Change::File(p),
+            3 => Change::Directory(p),
+            4 => Change::Whiteout(p),
+            _ => Change::Opaque(p),
+        })
+    }
+
+    fn analysis(changes: &[Change]) -> LayerAnalysis {
+        let digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+        let mut a = LayerAnalysis::empty(digest);
+        for change in changes {
+            match change {
+                Change::File(p) => a.names.push(p, false),
+                Change::Directory(p) => a.names.push(p, true),
+                Change::Whiteout(p) => a.whiteouts.push(p.clone()),
+                Change::Opaque(p) => a.opaque.push(p.clone()),
+            }
+        }
+        a.names.seal();
+        a
+    }
+
+    proptest! {
+        /// Against a file system that applies one change after another.
+        #[test]
+        fn what_stands_is_what_a_runtime_would_show(layers in proptest::collection::vec(proptest::collection::vec(change(), 0..4), 1..5)) {
+            let below = |path: &str, directory: &str| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with('/'));
+            // Files of lower layers, with the layer they came with.
+            let mut shown: BTreeMap<String, usize> = BTreeMap::new();
+            for (at, changes) in layers.iter().enumerate() {
+                for change in changes {
+                    match change {
+                        Change::Whiteout(p) => shown.retain(|f, layer| *layer == at || (f != p && !below(f, p))),
+                        Change::Opaque(p) => shown.retain(|f, layer| *layer == at || !below(f, p)),
+                        Change::File(p) => shown.retain(|f, layer| *layer == at || (f != p && !below(f, p))),
+                        Change::Directory(p) => shown.retain(|f, layer| *layer == at || f != p),
+                    }
+                }
+                let files = changes.iter().filter_map(|c| if let Change::File(p) = c { Some(p) } else { None });
+                shown.extend(files.map(|p| (p.clone(), at)));
+            }
+            let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
+            let stack = Stack::new(layers.iter().map(|l| (digest.clone(), analysis(l))).collect());
+            for (at, changes) in layers.iter().enumerate() {
+                for change in changes {
+                    if let Change::File(p) = change {
+                        prop_assert_eq!(stack.stands(at, p), shown.get(p) == Some(&at), "{} of layer {}", p, at);
+                    }
+                }
+            }
+        }
+    }
+}
