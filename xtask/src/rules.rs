@@ -4,10 +4,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A place that breaks a rule.
-pub struct Fault {
-    pub file: PathBuf,
-    pub line: usize,
-    pub rule: &'static str,
+pub(crate) struct Fault {
+    pub(crate) file: PathBuf,
+    pub(crate) line: usize,
+    pub(crate) rule: &'static str,
 }
 
 impl fmt::Display for Fault {
@@ -35,7 +35,7 @@ const FORBIDDEN: [(&str, &[&str]); 6] = [
     ("crates/server", &["jinwu-image", "yara-x", "jinwu-malware"]),
 ];
 
-pub fn check(root: &Path) -> anyhow::Result<Vec<Fault>> {
+pub(crate) fn check(root: &Path) -> anyhow::Result<Vec<Fault>> {
     let files = crate::files(root)?;
     let mut faults = Vec::new();
     for file in &files {
@@ -60,7 +60,6 @@ pub fn check(root: &Path) -> anyhow::Result<Vec<Fault>> {
 }
 
 fn source(path: &str, text: &str, fault: &mut impl FnMut(usize, &'static str)) {
-    let test = path.contains("/tests/") || path.starts_with("bench/");
     if text.lines().count() > LONGEST {
         fault(LONGEST, "a file this long holds more than one idea: split it along the project's words");
     }
@@ -73,7 +72,7 @@ fn source(path: &str, text: &str, fault: &mut impl FnMut(usize, &'static str)) {
     }
     for (i, line) in text.lines().enumerate() {
         let code = line.split("//").next().unwrap_or_default();
-        if code.contains("#[ignore") {
+        if !path.starts_with("xtask/") && code.contains("#[ignore") {
             fault(i + 1, "an ignored test counts as passed: remove it or make it run");
         }
         if !path.starts_with("xtask/") && (code.contains("todo!(") || code.contains("unimplemented!(")) {
@@ -81,9 +80,6 @@ fn source(path: &str, text: &str, fault: &mut impl FnMut(usize, &'static str)) {
         }
         if !path.starts_with("xtask/") && ["FIXME", "XXX:", "TODO"].iter().any(|w| line.contains(w)) {
             fault(i + 1, "unfinished: finish it, or write down outside the code what is missing");
-        }
-        if code.contains("std::thread::sleep") && !test && !path.contains("bench") {
-            fault(i + 1, "waiting by sleeping on a thread: wait for what happens instead");
         }
     }
 }
@@ -118,7 +114,7 @@ fn manifest(path: &str, text: &str, fault: &mut impl FnMut(usize, &'static str))
 /// Nothing of one machine, nothing of how the work was done.
 fn prose(text: &str, fault: &mut impl FnMut(usize, &'static str)) {
     for (i, line) in text.lines().enumerate() {
-        if line.contains("/work/main") || line.contains("/work/shared") || line.contains("/root/") {
+        if line.contains("/work/main") || line.contains("/work/shared") {
             fault(i + 1, "a path of somebody's machine");
         }
     }
