@@ -10,6 +10,7 @@ use crate::target::registry::{Registry, escape};
 use crate::target::{As, Target};
 use anyhow::{Context as _, bail};
 use http::Method;
+use jinwu_identity::AdminRole;
 use jinwu_identity::AdminRole::{SecurityAdministrator as Security, SystemAdministrator as System};
 use jinwu_model::{Mode, PolicyId, ProtectionLevel};
 use parking_lot::Mutex;
@@ -37,8 +38,6 @@ pub struct Ground<'t> {
 struct Made {
     manifests: Vec<(String, String)>,
     accounts: Vec<String>,
-    exceptions: Vec<String>,
-    grants: Vec<String>,
     projects: Vec<String>,
     robots: Vec<String>,
 }
@@ -73,22 +72,25 @@ impl<'t> Ground<'t> {
 
     /// Makes both projects, the robot that pushes and deletes, and a good image in each project.
     pub async fn prepare(&self, log: &mut Log, level: ProtectionLevel, off: &BTreeSet<PolicyId>) -> anyhow::Result<()> {
-        self.sweep(log).await;
+        let stale = self.sweep(log).await;
         for project in [&self.own, &self.other] {
             self.project(log, project, level).await?;
             for policy in off {
                 self.switch(log, project, policy, Some(Mode::Allow)).await?;
             }
         }
-        let robot = self.robot(log, "ci", &[(&self.own, &EVERYTHING), (&self.other, &EVERYTHING)]).await?;
+        let projects = stale.iter().chain([&self.own, &self.other]);
+        let grants: Vec<(&str, &[&str])> = projects.map(|p| (p.as_str(), EVERYTHING.as_slice())).collect();
+        let robot = self.robot(log, "ci", &grants).await?;
         *self.robot.lock() = Some(robot);
+        self.made.lock().projects.extend(stale);
         let good = sample::good();
         for project in [&self.own, &self.other] {
+            self.remember(&format!("{project}/base"), &good.image.digest.to_string());
             let reply = self.ci()?.push(log, &format!("{project}/base"), "latest", &good.image).await?;
             if reply.status != 201 {
                 bail!("合格镜像被拒绝,演练无法进行 / the good image was refused, so no drill can be done: {} {}", reply.status, reply.text());
             }
-            self.remember(&format!("{project}/base"), &good.image.digest.to_string());
         }
         Ok(())
     }
@@ -167,9 +169,7 @@ impl<'t> Ground<'t> {
         change["reason"] = json!("assessment drill, removed at its end");
         let proposed = self.target.act(log, As::Admin(System), Method::POST, "/grants", Some(&change)).await?;
         let id = proposed["id"].as_str().context("the proposal has no id")?.to_owned();
-        self.made.lock().grants.push(id.clone());
         self.target.act(log, As::Admin(Security), Method::POST, &format!("/grants/{}/approve", escape(&id)), None).await?;
-        self.made.lock().grants.retain(|g| *g != id);
         Ok(id)
     }
 
@@ -182,46 +182,36 @@ impl<'t> Ground<'t> {
         self.target.act(log, As::Admin(Security), Method::PUT, &path, Some(&json!({"mode": mode.map(Mode::as_str)}))).await.map(drop)
     }
 
-    /// A manifest to be deleted at the end.
+    /// A manifest to be deleted at the end; said before it is pushed.
     pub fn remember(&self, repository: &str, digest: &str) {
         self.made.lock().manifests.push((repository.to_owned(), digest.to_owned()));
-    }
-
-    /// An exception to be ended at the end.
-    pub fn remember_exception(&self, id: &str) {
-        self.made.lock().exceptions.push(id.to_owned());
-    }
-
-    pub fn forget_exception(&self, id: &str) {
-        self.made.lock().exceptions.retain(|e| e != id);
     }
 
     /// Removes everything; gives what could not be removed, in words.
     pub async fn clear(&self, log: &mut Log) -> Vec<String> {
         let made = std::mem::take(&mut *self.made.lock());
         let mut left = Vec::new();
-        for (repository, digest) in made.manifests {
-            let deleted = match self.ci() {
-                Ok(ci) => ci.delete(log, &repository, &digest).await,
-                Err(error) => Err(error),
-            };
-            match deleted {
-                Ok(reply) if matches!(reply.status, 202 | 404) => {}
-                Ok(reply) => left.push(format!("{repository}@{digest}: {}", reply.status)),
-                Err(error) => left.push(format!("{repository}@{digest}: {error:#}")),
+        if let Ok(ci) = self.ci() {
+            let mut manifests = made.manifests;
+            for project in &made.projects {
+                match images(log, &ci, project).await {
+                    Ok(found) => manifests.extend(found),
+                    Err(error) => left.push(format!("{project}: {error:#}")),
+                }
+            }
+            for (repository, digest) in manifests {
+                match ci.delete(log, &repository, &digest).await {
+                    Ok(reply) if matches!(reply.status, 202 | 404) => {}
+                    Ok(reply) => left.push(format!("{repository}@{digest}: {}", reply.status)),
+                    Err(error) => left.push(format!("{repository}@{digest}: {error:#}")),
+                }
             }
         }
-        let mut ends: Vec<(Method, AdminOf, String)> = Vec::new();
-        ends.extend(made.grants.iter().map(|id| (Method::POST, AdminOf::Security, format!("/grants/{}/reject", escape(id)))));
-        ends.extend(made.exceptions.iter().map(|id| (Method::DELETE, AdminOf::Security, format!("/exceptions/{}", escape(id)))));
-        ends.extend(made.accounts.iter().map(|name| (Method::POST, AdminOf::System, format!("/accounts/{name}/disable"))));
-        ends.extend(made.projects.iter().map(|name| (Method::DELETE, AdminOf::System, format!("/projects/{name}"))));
-        ends.extend(made.robots.iter().map(|name| (Method::DELETE, AdminOf::System, format!("/robots/{name}"))));
-        for (method, who, path) in ends {
-            let role = match who {
-                AdminOf::System => System,
-                AdminOf::Security => Security,
-            };
+        let mut ends = self.open_matters(log).await;
+        ends.extend(made.accounts.iter().map(|name| (Method::POST, System, format!("/accounts/{name}/disable"))));
+        ends.extend(made.projects.iter().map(|name| (Method::DELETE, System, format!("/projects/{}", escape(name)))));
+        ends.extend(made.robots.iter().map(|name| (Method::DELETE, System, format!("/robots/{name}"))));
+        for (method, role, path) in ends {
             match self.target.api(log, As::Admin(role), method, &path, None).await {
                 // Absent: it was never made, or is gone.
                 Ok(reply) if reply.status < 300 || reply.status == 404 => {}
@@ -233,30 +223,69 @@ impl<'t> Ground<'t> {
         left
     }
 
-    /// Removes robots and empty projects, and disables accounts, that an assessment killed long ago
-    /// left behind. What does not work is not this assessment's failure.
-    async fn sweep(&self, log: &mut Log) {
+    /// Proposals not decided and exceptions not ended, of this assessment only.
+    async fn open_matters(&self, log: &mut Log) -> Vec<(Method, AdminRole, String)> {
         let mut ends = Vec::new();
-        for (path, list, verb) in [("/robots", "robots", ""), ("/accounts", "accounts", "/disable"), ("/projects", "projects", "")] {
-            let Ok(answer) = self.target.act(log, As::Admin(System), Method::GET, path, None).await else { continue };
+        for (path, list) in [("/grants", "grants"), ("/exceptions", "exceptions")] {
+            let Ok(answer) = self.target.act(log, As::Admin(Security), Method::GET, path, None).await else { continue };
             for entry in answer[list].as_array().into_iter().flatten() {
-                let (name, created) = (entry["name"].as_str().unwrap_or_default(), entry["created"].as_i64().unwrap_or(i64::MAX));
-                let stale = name.starts_with(LABEL) && now().saturating_sub(created) > STALE && entry["disabled"] != true;
-                if stale {
-                    let method = if verb.is_empty() { Method::DELETE } else { Method::POST };
-                    ends.push((method, format!("{path}/{}{verb}", escape(name))));
+                let of = |member: &str| entry[member].as_str().is_some_and(|v| v.starts_with(&self.prefix));
+                let ours = of("project") || of("robot") || of("account");
+                let Some(id) = entry["id"].as_str().filter(|_| ours).map(escape) else { continue };
+                if list == "exceptions" {
+                    ends.push((Method::DELETE, Security, format!("/exceptions/{id}")));
+                } else if entry["state"] == "proposed" {
+                    ends.push((Method::POST, Security, format!("/grants/{id}/reject")));
                 }
             }
         }
-        for (method, path) in ends {
-            let _ = self.target.api(log, As::Admin(System), method, &path, None).await;
+        ends
+    }
+
+    /// Removes robots and disables accounts that an assessment killed long ago left behind, and gives its
+    /// projects, to be cleared with this one's. What does not work is not this assessment's failure.
+    async fn sweep(&self, log: &mut Log) -> Vec<String> {
+        let mut projects = Vec::new();
+        for (path, list) in [("/robots", "robots"), ("/accounts", "accounts"), ("/projects", "projects")] {
+            let Ok(answer) = self.target.act(log, As::Admin(System), Method::GET, path, None).await else { continue };
+            for entry in answer[list].as_array().into_iter().flatten() {
+                let (name, created) = (entry["name"].as_str().unwrap_or_default(), entry["created"].as_i64().unwrap_or(i64::MAX));
+                if !name.starts_with(LABEL) || now().saturating_sub(created) <= STALE {
+                    continue;
+                }
+                let (method, path) = match list {
+                    "robots" => (Method::DELETE, format!("/robots/{}", escape(name))),
+                    "accounts" if entry["disabled"] == true => continue,
+                    "accounts" => (Method::POST, format!("/accounts/{}/disable", escape(name))),
+                    _ => {
+                        projects.push(name.to_owned());
+                        continue;
+                    }
+                };
+                let _ = self.target.api(log, As::Admin(System), method, &path, None).await;
+            }
         }
+        projects
     }
 }
 
-enum AdminOf {
-    System,
-    Security,
+/// Every tagged image of a project, as a robot that may pull there sees it.
+async fn images(log: &mut Log, ci: &Registry<'_>, project: &str) -> anyhow::Result<Vec<(String, String)>> {
+    let catalog = ci.request(log, Method::GET, "/v2/_catalog?n=1000", None, None).await?.json();
+    let names = catalog["repositories"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut out = Vec::new();
+    for repository in names.filter(|r| r.split('/').next() == Some(project)) {
+        let tags = ci.request(log, Method::GET, &format!("/v2/{repository}/tags/list"), None, None).await?.json();
+        for tag in tags["tags"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            let manifest = ci.manifest(log, repository, tag).await?;
+            if let Some(digest) = manifest.header("docker-content-digest").filter(|_| manifest.status == 200) {
+                out.push((repository.to_owned(), digest.to_owned()));
+            }
+        }
+    }
+    out.sort();
+    out.dedup();
+    Ok(out)
 }
 
 /// Unix milliseconds.

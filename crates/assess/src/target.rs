@@ -39,6 +39,8 @@ pub struct Target {
     pub(crate) mask: Arc<Mask>,
     /// The address the installation sees this program at.
     pub source: IpAddr,
+    /// How long a record may take until the audit administrator finds it.
+    pub patience: Duration,
     http: reqwest::Client,
     sessions: [(AdminRole, String); 3],
 }
@@ -96,7 +98,7 @@ impl Target {
             (AdminRole::SecurityAdministrator, connection.security),
             (AdminRole::AuditAdministrator, connection.audit),
         ];
-        let target = Target { registry: connection.registry, host, port, ca: connection.ca, mask, source, http, sessions };
+        let target = Target { registry: connection.registry, host, port, ca: connection.ca, mask, source, patience: Duration::from_secs(3), http, sessions };
         let mut log = target.log("GET /api/v1/health");
         let health = target.api(&mut log, As::Nobody, Method::GET, "/health", None).await?;
         if health.json()["ready"] != true {

@@ -9,20 +9,17 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Looks for records until `enough` of them are there, three seconds at most; newest first.
+/// Looks for records until `enough` of them are there or the target's patience ends; newest first.
 pub async fn find(target: &Target, log: &mut Log, query: &str, enough: impl Fn(&[Value]) -> bool) -> anyhow::Result<Vec<Value>> {
-    let mut records = Vec::new();
-    for attempt in 0..6u64 {
-        if attempt > 0 {
-            tokio::time::sleep(Duration::from_millis(100 * attempt * 2)).await;
-        }
+    let begun = tokio::time::Instant::now();
+    loop {
         let answer = target.act(log, As::Admin(AuditAdministrator), Method::GET, &format!("/ledger?{query}"), None).await?;
-        records = answer["records"].as_array().cloned().unwrap_or_default();
-        if enough(&records) {
-            break;
+        let records = answer["records"].as_array().cloned().unwrap_or_default();
+        if enough(&records) || begun.elapsed() >= target.patience {
+            return Ok(records);
         }
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    Ok(records)
 }
 
 /// What the records of one decision have to say.

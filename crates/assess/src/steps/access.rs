@@ -5,7 +5,7 @@ use crate::evidence::{Evidence, Role, whether};
 use crate::ground::{Ground, Person};
 use crate::sample;
 use crate::target::As;
-use crate::target::registry::Registry;
+use crate::target::registry::{Registry, escape};
 use crate::trail;
 use anyhow::Context as _;
 use http::Method;
@@ -149,6 +149,7 @@ async fn outside(lab: &Lab<'_>, out: &mut Vec<Evidence>, ground: &Ground<'_>, ro
         ("push", member.push(&mut log, &repository, "intruder", image).await?.status),
         ("delete", member.delete(&mut log, &repository, &image.digest.to_string()).await?.status),
     ];
+    got.push(("mount", mount(&mut log, ground, &member, image).await?));
     for path in ["/ledger", "/accounts", "/policies"] {
         got.push((path, lab.target.api(&mut log, As::Token(&person.session), Method::GET, path, None).await?.status));
     }
@@ -176,6 +177,22 @@ async fn outside(lab: &Lab<'_>, out: &mut Vec<Evidence>, ground: &Ground<'_>, ro
         whether(found.is_some()),
     ));
     Ok(())
+}
+
+/// Taking a layer out of the other project by a cross-repository mount into the own one: 201 is
+/// success. 202 begins an ordinary upload instead and gives nothing away; it counts as 404.
+async fn mount(log: &mut crate::evidence::Log, ground: &Ground<'_>, member: &Registry<'_>, image: &sample::Image) -> anyhow::Result<u16> {
+    let layer = image.layers.first().context("an image without layers")?;
+    let query = format!("mount={}&from={}", escape(&layer.digest.to_string()), escape(&format!("{}/base", ground.other)));
+    let path = format!("/v2/{}/mounted/blobs/uploads/?{query}", ground.own);
+    let reply = member.request(log, Method::POST, &path, Some("application/octet-stream"), None).await?;
+    if reply.status != 202 {
+        return Ok(reply.status);
+    }
+    if let Some(upload) = reply.header("location").filter(|l| l.starts_with('/')) {
+        member.request(log, Method::DELETE, upload, None, None).await?;
+    }
+    Ok(404)
 }
 
 /// What is taken away is gone at the next request, with the token that worked a moment ago.

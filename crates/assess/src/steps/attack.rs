@@ -35,10 +35,8 @@ async fn attack(lab: &Lab<'_>, out: &mut Vec<Evidence>, sample: &Sample, policy:
     let repository = repository(lab, sample)?;
     let mut log = lab.log(format!("push {repository}:{TAG} ({})", sample.title.en));
     let ci = ground.ci()?;
+    ground.remember(&repository, &sample.image.digest.to_string());
     let reply = ci.push(&mut log, &repository, TAG, &sample.image).await?;
-    if reply.status == 201 {
-        ground.remember(&repository, &sample.image.digest.to_string());
-    }
     let (answer, actual) = judge(&reply, policy);
     // Refused means also: not there.
     let there = ci.manifest(&mut log, &repository, &sample.image.digest.to_string()).await?;
@@ -115,7 +113,6 @@ async fn control(lab: &Lab<'_>, out: &mut Vec<Evidence>, sample: &Sample, policy
     ground.switch(&mut log, &ground.own, policy, Some(Mode::Allow)).await?;
     let pushed = ground.ci()?.push(&mut log, &repository, TAG, &sample.image).await;
     if pushed.as_ref().is_ok_and(|r| r.status == 201) {
-        ground.remember(&repository, &sample.image.digest.to_string());
         ground.ci()?.delete(&mut log, &repository, &sample.image.digest.to_string()).await?;
     }
     // Back to the default before anything else can fail.
@@ -141,10 +138,8 @@ pub(super) async fn modes(lab: &Lab<'_>, out: &mut Vec<Evidence>, name: &str) ->
         let object = format!("{repository}:{tag}");
         let mut log = lab.log(format!("policy {policy} = {mode}; push {object}"));
         ground.switch(&mut log, &ground.own, &policy, Some(mode)).await?;
+        ground.remember(&repository, &sample.image.digest.to_string());
         let reply = ground.ci()?.push(&mut log, &repository, &tag, &sample.image).await?;
-        if reply.status == 201 {
-            ground.remember(&repository, &sample.image.digest.to_string());
-        }
         let query = format!("kind=alarm&since={}&object={object}", lab.since);
         let wanted = usize::from(mode != Mode::Allow);
         let alarms = trail::find(lab.target, &mut log, &query, |r| r.len() >= wanted).await?;

@@ -1,6 +1,6 @@
 //! AU-1 and AU-2: images moved and the platform changed, and the ledger knows.
 
-use super::{Lab, attack, same, t};
+use super::{Lab, same, t};
 use crate::evidence::{Evidence, Role, whether};
 use crate::sample;
 use crate::target::As;
@@ -85,8 +85,8 @@ pub(super) async fn image_use(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         let tag = format!("by-{name}");
         let object = format!("{repository}:{tag}");
         let mut log = lab.log(format!("{name}: push and pull {object}; GET /api/v1/ledger"));
-        let pushed = who.push(&mut log, &repository, &tag, &image).await?;
         ground.remember(&repository, &image.digest.to_string());
+        let pushed = who.push(&mut log, &repository, &tag, &image).await?;
         let pulled = who.pull(&mut log, &repository, &tag).await?;
         anyhow::ensure!(pushed.status == 201 && pulled.status == 200, "push {} pull {}", pushed.status, pulled.status);
         for kind in ["push", "pull"] {
@@ -117,8 +117,7 @@ pub(super) async fn image_use(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
             Answer::Affirmative,
         ));
     }
-    // What a refused upload leaves is part of image use as well.
-    attack::planted(lab, out, "root-user").await
+    Ok(())
 }
 
 /// Kinds of records about the platform itself.
@@ -178,12 +177,10 @@ pub(super) async fn platform_use(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyh
     let body = json!({"policy": policy, "project": project, "reason": "assessment drill, removed at its end", "days": 1});
     let exception = lab.target.act(&mut log, As::Admin(System), Method::POST, "/exceptions", Some(&body)).await?;
     let exception = exception["id"].as_str().context("the exception has no id")?.to_owned();
-    ground.remember_exception(&exception);
     deed("exception", "propose", format!("exception:{exception}"), &system);
     lab.target.act(&mut log, As::Admin(Security), Method::POST, &format!("/exceptions/{exception}/approve"), None).await?;
     deed("exception", "approve", format!("exception:{exception}"), &security);
     lab.target.act(&mut log, As::Admin(Security), Method::DELETE, &format!("/exceptions/{exception}"), None).await?;
-    ground.forget_exception(&exception);
     deed("exception", "remove", format!("exception:{exception}"), &security);
 
     let (robot, _) = ground.robot(&mut log, "deeds", &[(&project, &["repository:pull"])]).await?;

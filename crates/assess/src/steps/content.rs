@@ -72,10 +72,8 @@ pub(super) async fn scanned(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::R
     let sample = sample::named("known-vulnerability").context("sample")?;
     let repository = format!("{}/scan-check", ground.own);
     let mut log = lab.log(format!("push {repository}:scan; GET /api/v1/report"));
-    let pushed = ground.ci()?.push(&mut log, &repository, "scan", &sample.image).await?;
-    if pushed.status == 201 {
-        ground.remember(&repository, &sample.image.digest.to_string());
-    }
+    ground.remember(&repository, &sample.image.digest.to_string());
+    ground.ci()?.push(&mut log, &repository, "scan", &sample.image).await?;
     let path = format!("/report?repository={}&reference={}", escape(&repository), escape(&sample.image.digest.to_string()));
     let kept = lab.get(&mut log, Security, &path).await?;
     let found = kept["report"]["vulnerabilities"].as_array().map_or(0, Vec::len);
@@ -168,7 +166,11 @@ pub(super) async fn malware_stopped(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> a
 pub(super) async fn malware_drill(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
     attack::planted(lab, out, "malware").await?;
     attack::planted(lab, out, "malware-deleted").await?;
-    attack::planted(lab, out, "unscannable-encrypted").await
+    // 阻止全部危险镜像入库 is asked from level 3 on: there what cannot be looked into stays out too.
+    if lab.level.get() >= 3 {
+        attack::planted(lab, out, "unscannable-encrypted").await?;
+    }
+    Ok(())
 }
 
 /// IM-2.C1.

@@ -244,21 +244,22 @@ async fn tokens(lab: &Lab<'_>, out: &mut Vec<Evidence>, repository: &str, near: 
 async fn traces(lab: &Lab<'_>, out: &mut Vec<Evidence>, repository: &str) -> anyhow::Result<()> {
     let source = lab.target.source.to_string();
     let ci = lab.ground()?.ci_name();
-    let looks: [(Text, String, Box<dyn Fn(&serde_json::Value) -> bool + Send + Sync>); 3] = [
+    type Is = fn(&serde_json::Value) -> bool;
+    let looks: [(Text, String, Is); 3] = [
         (
             t("匿名访问被记录:拒绝、客体、来源", "anonymous access is recorded: denial, object, source"),
             format!("kind=denial&since={}&object={repository}", lab.since),
-            Box::new(|r| r["subject"]["kind"] == "anonymous" && r["subject"]["name"] == ""),
+            |r| r["subject"]["kind"] == "anonymous" && r["subject"]["name"] == "",
         ),
         (
             t("错误凭据被记录:拒绝、自称的主体、来源", "wrong credentials are recorded: denial, claimed subject, source"),
             format!("kind=denial&since={}&subject={ci}", lab.since),
-            Box::new(|r| r["subject"]["kind"] == "anonymous"),
+            |r| r["subject"]["kind"] == "anonymous",
         ),
         (
             t("未登录访问管理接口被记录", "access to the API without a session is recorded"),
             format!("kind=denial&since={}&object=api:/ledger", lab.since),
-            Box::new(|r| r["subject"]["kind"] == "anonymous"),
+            |r| r["subject"]["kind"] == "anonymous",
         ),
     ];
     for (expected, query, is) in looks {
