@@ -2,6 +2,8 @@
 //! no records, and speaks plain HTTP on the same port. Every attack must succeed here, so no drill may
 //! pass and no clause may be 符合. A drill that passes here proves nothing elsewhere.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 use jinwu_assess::{Assessment, Connection, Options, StepKind, Target};
 use jinwu_model::{ProtectionLevel, Verdict};
 use serde_json::{Value, json};
