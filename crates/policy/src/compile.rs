@@ -97,10 +97,10 @@ fn expression(policy: &str, place: &str, source: &str) -> Result<Program, Policy
             bound.len()
         )));
     }
-    let known = ["image", "report", "params", "variables"];
+    let known = ["image", "report", "level", "params", "variables"];
     for name in program.references().variables() {
         if !known.contains(&name) && !name.starts_with('@') && !bound.iter().any(|b| b == name) {
-            return Err(refuse(format!("{name} is unknown here; image, report, params and variables are known")));
+            return Err(refuse(format!("{name} is unknown here; image, report, level, params and variables are known")));
         }
     }
     Ok(program)

@@ -28,7 +28,7 @@ pub fn judge(set: &PolicySet, gate: Gate, scope: &Scope<'_>, facts: &Facts, id: 
     let mut violations = Vec::new();
     for (name, policy) in set.policies.iter().filter(|(_, p)| p.document.spec.gates.contains(&gate)) {
         let mode = scope.modes.get(name).copied().unwrap_or_else(|| policy.document.spec.modes.at(scope.level));
-        let found = evaluate(policy, facts).unwrap_or_else(|error| {
+        let found = evaluate(policy, facts, scope.level).unwrap_or_else(|error| {
             vec![Found {
                 finding: Text::new(format!("策略无法求值:{error}"), format!("the policy cannot be evaluated: {error}")),
                 advice: Text::new("请安全管理员检查该策略", "have the security administrator check the policy"),
@@ -77,10 +77,11 @@ fn violation(name: &PolicyId, policy: &Compiled, mode: Mode, exception: Option<S
     }
 }
 
-fn evaluate(policy: &Compiled, facts: &Facts) -> Result<Vec<Found>, String> {
+fn evaluate(policy: &Compiled, facts: &Facts, level: ProtectionLevel) -> Result<Vec<Found>, String> {
     let mut context = Context::default();
     context.add_variable_from_value("image", facts.image.clone());
     context.add_variable_from_value("report", facts.report.clone());
+    context.add_variable_from_value("level", i64::from(level.get()));
     let params = cel::to_value(&policy.document.spec.params).map_err(|e| e.to_string())?;
     context.add_variable_from_value("params", params);
     let mut variables: std::collections::HashMap<cel::objects::Key, Value> = std::collections::HashMap::new();

@@ -61,7 +61,7 @@ fn violations() -> Vec<(&'static str, ImageReport, &'static str)> {
         masked: "--****(400)".into(),
     };
     vec![
-        ("known-vulnerability", with(&|r| r.vulnerabilities.push(vulnerability("CVE-2026-1", Grade::High))), "CVE-2026-1"),
+        ("known-vulnerability", with(&|r| r.vulnerabilities.push(vulnerability("CVE-2026-1", Grade::Critical))), "CVE-2026-1"),
         ("known-vulnerability", with(&|r| r.vulnerabilities.push(vulnerability("CVE-2026-2", Grade::Ungraded))), "未定级"),
         ("embedded-secret", with(&|r| r.secrets.push(secret("root/.ssh/id_rsa", None))), "root/.ssh/id_rsa"),
         ("environment-password", with(&|r| r.secrets.push(secret("config.Env[2]", Some("DB_PASSWORD")))), "DB_PASSWORD"),
@@ -130,9 +130,20 @@ fn a_clean_image_passes_everywhere() {
         let d = decide(&clean(), level, &BTreeMap::new(), &[]);
         assert!(d.permit && d.violations.is_empty(), "{d:?}");
     }
-    let mut low = clean();
-    low.vulnerabilities.push(vulnerability("CVE-2026-3", Grade::Medium));
-    assert!(decide(&low, 4, &BTreeMap::new(), &[]).permit);
+}
+
+/// Level 1 counts 超危 only, each level above one grade more; 未定级 counts as 高危.
+#[test]
+fn the_grade_that_counts_falls_with_the_level() {
+    for (grade, from) in [(Grade::Critical, 1), (Grade::High, 2), (Grade::Ungraded, 2), (Grade::Medium, 3), (Grade::Low, 4)] {
+        let mut report = clean();
+        report.vulnerabilities.push(vulnerability("CVE-2026-3", grade));
+        for level in 1..=4 {
+            let d = decide(&report, level, &BTreeMap::new(), &[]);
+            assert_eq!(!d.violations.is_empty(), level >= from, "{grade:?} at level {level}: {d:?}");
+            assert_eq!(d.permit, level < from || level < 3, "{grade:?} at level {level}");
+        }
+    }
 }
 
 #[test]
@@ -159,6 +170,10 @@ fn a_switched_policy_alerts_or_lets_pass() {
         for (mode, permit, alarms) in [(Mode::Allow, true, 0), (Mode::Alert, true, 1), (Mode::Block, false, 1)] {
             let modes = BTreeMap::from([(PolicyId(policy.into()), mode)]);
             for level in 1..=4 {
+                // The grade that counts falls with the level: what does not count is no violation.
+                if policy == "known-vulnerability" && level == 1 && report.vulnerabilities.iter().all(|v| v.grade != Grade::Critical) {
+                    continue;
+                }
                 let d = decide(&report, level, &modes, &[]);
                 assert_eq!((d.permit, d.alarming().count()), (permit, alarms), "{policy} {mode} level {level}");
             }
