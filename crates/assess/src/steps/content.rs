@@ -116,9 +116,9 @@ pub(super) async fn vulnerable(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
 /// (IP-2), and an image is insecure exactly when it has something to be repaired.
 async fn threshold(lab: &Lab<'_>, out: &mut Vec<Evidence>, policy: &Value) -> anyhow::Result<()> {
     let asked = LevelTable::builtin().repair_threshold(lab.level);
-    let is = policy["params"]["threshold"].as_u64();
+    let is = policy["params"]["thresholds"][lab.level.to_string()].as_u64();
     let word = |rank: u64| Grade::ALL.into_iter().find(|g| u64::from(g.rank()) == rank && *g != Grade::Ungraded).map_or("?", Grade::zh);
-    let log = lab.log("GET /api/v1/policies (known-vulnerability params.threshold)");
+    let log = lab.log("GET /api/v1/policies (known-vulnerability params.thresholds)");
     out.push(log.prove(
         Role::State,
         t(format!("{} 级:{}及以上的漏洞均告警并阻断", lab.level, asked.zh()), format!("level {}: vulnerabilities of grade {} and above are alarmed and blocked", lab.level, asked.as_str())),
