@@ -1,0 +1,122 @@
+//! What the numbers were taken on, and what a process has used.
+
+use anyhow::Context as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// What a finished program has used.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Used {
+    pub(crate) wall: Duration,
+    /// User and system time of it and its children.
+    pub(crate) cpu: Duration,
+    /// Largest sum of resident memory of it and its children, looked at every 20 ms.
+    pub(crate) memory: u64,
+}
+
+/// One line: processor, cores, memory, kernel, load now.
+pub(crate) fn describe() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|l| l.strip_prefix("model name").and_then(|r| r.split_once(':'))).map_or("?", |(_, v)| v.trim());
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let memory = read("/proc/meminfo").lines().next().and_then(|l| l.split_whitespace().nth(1)?.parse::<u64>().ok()).unwrap_or(0) >> 20;
+    let kernel = read("/proc/sys/kernel/osrelease");
+    format!("{model}, {cores} cores, {memory} GiB, Linux {}, load {}", kernel.trim(), load())
+}
+
+/// The load average of the last minute.
+pub(crate) fn load() -> String {
+    std::fs::read_to_string("/proc/loadavg").unwrap_or_default().split(' ').next().unwrap_or("?").to_owned()
+}
+
+/// Peak resident memory of a running process in MiB.
+pub(crate) fn peak(pid: u32) -> f64 {
+    status(pid, "VmHWM:") as f64 / 1024.0
+}
+
+/// Writes back what others left dirty, so that nobody pays for the one before.
+pub(crate) fn settle() {
+    let _ = Command::new("sync").status();
+    std::thread::sleep(Duration::from_millis(300));
+}
+
+/// Runs a program to its end; its output goes to `out`. Exit codes 0 and 1 are both results.
+pub(crate) fn run(command: &mut Command, out: &Path) -> anyhow::Result<Used> {
+    let before = children_cpu();
+    let start = Instant::now();
+    let log = std::fs::File::create(out.with_extension("log"))?;
+    let mut child = command.stdin(Stdio::null()).stdout(std::fs::File::create(out)?).stderr(log).spawn().with_context(|| format!("{command:?}"))?;
+    let mut memory = 0;
+    let status = loop {
+        memory = memory.max(resident(&child));
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        std::thread::sleep(Duration::from_millis(if start.elapsed().as_secs() < 5 { 5 } else { 20 }));
+    };
+    let wall = start.elapsed();
+    anyhow::ensure!(matches!(status.code(), Some(0 | 1)), "{command:?}: {status}: {}", std::fs::read_to_string(out.with_extension("log"))?);
+    Ok(Used { wall, cpu: children_cpu().saturating_sub(before), memory })
+}
+
+fn resident(child: &Child) -> u64 {
+    tree(child.id()).into_iter().map(|pid| status(pid, "VmRSS:") << 10).sum()
+}
+
+fn tree(pid: u32) -> Vec<u32> {
+    let mut out = vec![pid];
+    let mut at = 0;
+    while let Some(next) = out.get(at).copied() {
+        at += 1;
+        for task in std::fs::read_dir(format!("/proc/{next}/task")).into_iter().flatten().flatten() {
+            let text = std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
+            out.extend(text.split_whitespace().filter_map(|p| p.parse::<u32>().ok()));
+        }
+        if out.len() > 1000 {
+            break;
+        }
+    }
+    out
+}
+
+fn status(pid: u32, key: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    text.lines().find_map(|l| l.strip_prefix(key)?.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// CPU of all children waited for so far, and theirs. Clock ticks are hundredths of a second.
+fn children_cpu() -> Duration {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let rest = text.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks: u64 = rest.split_whitespace().skip(13).take(2).filter_map(|t| t.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// A program of this workspace beside this one, or one that `bench/run.sh` installed.
+pub(crate) fn program(name: &str) -> anyhow::Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
+    let cached = std::env::var_os("JINWU_CACHE").map(|c| PathBuf::from(c).join("bin").join(name));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let installed = std::env::split_paths(&path).map(|dir| dir.join(name));
+    std::iter::once(beside)
+        .chain(cached)
+        .chain(installed)
+        .find(|p| p.exists())
+        .with_context(|| format!("{name} is neither built nor installed; ./x bench does both"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        let used = run(Command::new("sh").args(["-c", "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; echo x"]), &dir.path().join("out")).unwrap();
+        assert!(used.cpu > Duration::ZERO && used.memory > 0);
+        assert_eq!(std::fs::read_to_string(dir.path().join("out")).unwrap(), "x\n");
+        assert!(run(Command::new("sh").args(["-c", "exit 7"]), &dir.path().join("out")).is_err());
+    }
+}
