@@ -30,7 +30,7 @@ pub struct Sample {
     pub image: Image,
 }
 
-/// An openssl with published advisories graded 高危 and above, and the release that fixed the base.
+/// An openssl with dozens of published advisories, among them 超危 and 高危.
 const OLD_OPENSSL: &str = "3.0.11-1~deb12u1";
 const PACKAGES: [(&str, &str); 2] = [("base-files", "12.4+deb12u12"), ("tzdata", "2025b-0+deb12u2")];
 const OS_RELEASE: &str = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\n";
@@ -53,6 +53,9 @@ pub fn bad() -> Vec<Sample> {
         sample("known-vulnerability", Some("known-vulnerability"), "含已知高危漏洞的 openssl", "an openssl with known vulnerabilities", {
             base().file("var/lib/dpkg/status", 0o644, dpkg(&[("openssl", OLD_OPENSSL)]).as_bytes()).build()
         }),
+        graded("known-vulnerability-high", "高危", "高危 (high)", ("minizip", "1.1-8")),
+        graded("known-vulnerability-medium", "中危", "中危 (medium)", ("dav1d", "1.0.0-2")),
+        graded("known-vulnerability-low", "低危", "低危 (low)", ("network-manager", "1.42.4-1")),
         sample("embedded-secret", Some("embedded-secret"), "层内含私钥文件", "a private key in a layer", base().file("home/app/.ssh/id_ecdsa", 0o600, key.as_bytes()).build()),
         sample("embedded-secret-deleted", Some("embedded-secret"), "上层已删除、下层仍可取出的私钥", "a private key that an upper layer deletes", {
             let lower = base().file("home/app/.ssh/id_ecdsa", 0o600, key.as_bytes());
@@ -94,6 +97,12 @@ pub fn named(name: &str) -> Option<Sample> {
 
 fn sample(name: &'static str, policy: Option<&str>, zh: &str, en: &str, image: Image) -> Sample {
     Sample { name, title: Text::new(zh, en), policy: policy.map(|p| PolicyId(p.to_owned())), image }
+}
+
+/// A package whose only open advisory has a CVSS vector of this grade (GB/T 30279).
+fn graded(name: &'static str, zh: &str, en: &str, package: (&str, &str)) -> Sample {
+    let image = base().file("var/lib/dpkg/status", 0o644, dpkg(&[package]).as_bytes()).build();
+    sample(name, Some("known-vulnerability"), &format!("仅含一项{zh}漏洞"), &format!("a single vulnerability of grade {en}"), image)
 }
 
 fn base() -> Builder {

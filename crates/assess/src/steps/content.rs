@@ -104,6 +104,10 @@ pub(super) async fn vulnerable(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
     threshold(lab, out, &policy).await?;
     if lab.drills() {
         attack::planted(lab, out, "known-vulnerability").await?;
+        let asked = LevelTable::builtin().repair_threshold(lab.level).rank();
+        for grade in [Grade::High, Grade::Medium, Grade::Low].into_iter().filter(|g| g.rank() >= asked) {
+            attack::planted(lab, out, &format!("known-vulnerability-{}", grade.as_str())).await?;
+        }
         attack::planted(lab, out, "uncovered-distribution").await?;
         attack::planted(lab, out, "unscannable-truncated").await?;
     } else {
