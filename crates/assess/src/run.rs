@@ -106,6 +106,12 @@ pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = 
                         let log = target.log(item.id.clone());
                         evidence.push(log.prove(Role::Error, Text::new("步骤执行完毕", "the step runs to its end"), error, Answer::Unknown));
                     }
+                    // Inspections attack too where the ground allows; asked for and not possible is
+                    // not the same as not asked for.
+                    if let (Err(why), true) = (&prepared, options.drills) {
+                        let log = target.log(item.id.clone());
+                        evidence.push(log.prove(Role::Error, Text::new("模拟可以进行", "drills can be run"), why.clone(), Answer::Unknown));
+                    }
                     clause.steps.push(Step::judged(&item.id, kind, item.text.clone(), object, evidence));
                 }
                 clause.steps.sort_by_key(|s| (s.kind == StepKind::Drill, s.id.clone()));

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -18,6 +18,8 @@ use tower::ServiceExt;
 const CONNECTIONS: usize = 4096;
 /// A client that does not finish its handshake or its request's head in this time is let go.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// Bytes read from a TLS socket at once: four full records.
+const RECORDS: usize = 64 << 10;
 
 /// Ends listeners: new connections are no longer taken, running requests finish.
 pub type Stop = watch::Receiver<bool>;
@@ -48,6 +50,8 @@ pub async fn https(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
+            // rustls asks for 4 KiB at a time: the socket is asked for several records at once.
+            let stream = BufReader::with_capacity(RECORDS, stream);
             let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
             connection(stream, router, Some(peer), stop).await;
         });

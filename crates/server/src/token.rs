@@ -233,6 +233,21 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn no_scope_header_or_query_panics(s in ".{0,200}") {
+            if let Some((kind, name, actions)) = parse_scope(&s) {
+                proptest::prop_assert!(s.starts_with(kind) && !name.is_empty() && actions.len() <= 16);
+            }
+            let _ = pairs(&s);
+            let mut headers = HeaderMap::new();
+            if let Ok(value) = s.parse() {
+                headers.insert(header::AUTHORIZATION, value);
+                let _ = basic(&headers);
+            }
+        }
+    }
+
     #[test]
     fn times() {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");

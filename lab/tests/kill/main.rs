@@ -131,3 +131,40 @@ async fn at_random_under_concurrent_pushes() -> anyhow::Result<()> {
     anyhow::ensure!(count > 10, "only {count} pushes were answered: this proves little");
     Ok(())
 }
+
+/// A full disk is an ordinary answer: 507, nothing published by halves, everything from before still
+/// there, and the same push goes through once there is room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_full_disk() -> anyhow::Result<()> {
+    let folder = Arc::new(tempfile::Builder::new().prefix("jinwu-lab-full-").tempdir()?);
+    let store = folder.path().join("data").join("registry");
+    std::fs::create_dir_all(&store)?;
+    jinwu_lab::program::run(std::process::Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m", "tmpfs"]).arg(&store))?;
+    struct Unmount(std::path::PathBuf);
+    impl Drop for Unmount {
+        fn drop(&mut self) {
+            let _ = std::process::Command::new("umount").arg("-l").arg(&self.0).status();
+        }
+    }
+    let _unmount = Unmount(store.clone());
+    let mut server = Server::start_with(jinwu_lab::Options { folder: Some(folder.clone()), ..Default::default() })?;
+    let promised = Mutex::new(Promised::default());
+    push(&server, &promised, "open/room", "0", &Image::good(1)).await?;
+    let big = jinwu_lab::image::noise(9, 40 << 20);
+    let digest = jinwu_lab::image::digest(&big);
+    let started = server.as_robot(Method::POST, "/v2/open/room/blobs/uploads/").header("content-length", 0).send().await?;
+    let location = started.headers()["location"].to_str()?.to_owned();
+    let refused = server.as_robot(Method::PUT, &format!("{location}?digest={digest}")).body(big.clone()).send().await?;
+    let (status, text) = (refused.status().as_u16(), refused.text().await?);
+    anyhow::ensure!(status == 507, "{status} {text}");
+    // What arrived is kept, so the client could go on; it gives up instead and frees the room.
+    let kept = server.as_robot(Method::GET, &location).send().await?;
+    anyhow::ensure!(kept.status() == 204, "the session is gone: {}", kept.status());
+    check(&server, &promised, "full").await?;
+    anyhow::ensure!(server.as_robot(Method::DELETE, &location).send().await?.status() == 204);
+    let head = server.as_robot(Method::HEAD, &format!("/v2/open/room/blobs/{digest}")).send().await?;
+    anyhow::ensure!(head.status() == 404, "half a blob was published");
+    push(&server, &promised, "open/room", "1", &Image::good(2)).await?;
+    server.restart()?;
+    check(&server, &promised, "after the restart").await
+}

@@ -62,6 +62,9 @@ async fn debian_11_is_refused_without_and_passes_with_its_security_updates() -> 
     let passed = server.push("three/debian", "security", &image(new)).await?;
     let status = passed.status();
     assert_eq!(status, 201, "{}", passed.text().await?);
+    let twelve = debootstrap("bookworm-security", "bookworm", &["bookworm", "bookworm-security"])?;
+    let passed = server.push("three/debian", "twelve", &image(twelve)).await?;
+    assert_eq!(passed.status(), 201, "{}", passed.text().await?);
     let report = sec.ok("GET", "/report?repository=three/debian&reference=security", None).await?;
     assert_eq!(report["report"]["coverage"]["state"], "covered");
     assert!(report["report"]["packages"].as_array().is_some_and(|p| p.len() > 80));
