@@ -1,5 +1,7 @@
 //! Identity as the gates and the API use it.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 use jinwu_identity::authz::{AdminRole, ProjectAction};
 use jinwu_identity::grant::Change;
 use jinwu_identity::setup::code_at;

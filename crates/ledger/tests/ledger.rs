@@ -1,5 +1,7 @@
 //! The ledger as its users see it: durable, searchable, and unforgeable.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 use jinwu_ledger::{Config, Head, Ledger, Query, verify};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use jinwu_trust::SigningKey;

@@ -1,5 +1,7 @@
 //! Every built-in policy, positive and negative, at every level; exceptions; custom policies.
 
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the message")]
+
 use jinwu_model::report::{
     Coverage, FaultKind, ImageReport, IntegrityFault, Location, Malware, Package, Secret, Unscannable, UnscannableReason, Vulnerability,
 };

@@ -91,3 +91,11 @@ fn holder(permission: jinwu_identity::Permission) -> &'static str {
         AdminRole::AuditAdministrator => "audit",
     })
 }
+
+/// The API's description is committed, so that a change of it is seen in review.
+#[test]
+fn the_committed_description_is_the_served_one() {
+    let committed: Value = serde_json::from_str(include_str!("../../../docs/openapi.json")).unwrap_or(Value::Null);
+    let served = jinwu_server::api::openapi();
+    assert_eq!(committed, served, "write this to docs/openapi.json:\n{}", serde_json::to_string_pretty(&served).unwrap_or_default());
+}

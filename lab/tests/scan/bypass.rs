@@ -80,23 +80,23 @@ async fn what_is_not_what_it_says_is_refused() -> anyhow::Result<()> {
     let layer = gzip(&base());
     let config = |diff: &str| json!({"architecture": "amd64", "os": "linux", "config": user(), "rootfs": {"type": "layers", "diff_ids": [diff]}}).to_string().into_bytes();
     let right = digest(&base());
-    assert_eq!(server.push("demo/control", "1", &Image::of(&[layer.clone()], LAYER, config(&right))).await?.status(), 201);
-    refused_for(&server, "demo/diff", &Image::of(&[layer.clone()], LAYER, config(&digest(b"other"))), "integrity").await?;
+    assert_eq!(server.push("demo/control", "1", &Image::of(std::slice::from_ref(&layer), LAYER, config(&right))).await?.status(), 201);
+    refused_for(&server, "demo/diff", &Image::of(std::slice::from_ref(&layer), LAYER, config(&digest(b"other"))), "integrity").await?;
     // Twice the same member, or the same but for case: readers disagree about what it says.
     for (name, twisted) in [
         ("twice", String::from_utf8(config(&right))?.replacen("\"os\"", "\"architecture\":\"arm64\",\"os\"", 1)),
         ("case", String::from_utf8(config(&right))?.replacen("\"os\"", "\"Config\":{\"User\":\"0\"},\"os\"", 1)),
     ] {
-        refused_for(&server, &format!("demo/{name}"), &Image::of(&[layer.clone()], LAYER, twisted.into_bytes()), "integrity").await?;
+        refused_for(&server, &format!("demo/{name}"), &Image::of(std::slice::from_ref(&layer), LAYER, twisted.into_bytes()), "integrity").await?;
     }
     // A layer to be fetched from elsewhere.
-    let mut foreign = Image::of(&[layer.clone()], LAYER, config(&right));
+    let mut foreign = Image::of(std::slice::from_ref(&layer), LAYER, config(&right));
     let mut manifest: Value = serde_json::from_slice(&foreign.manifest)?;
     manifest["layers"] = json!([manifest["layers"][0], {"mediaType": "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip", "digest": digest(b"elsewhere"), "size": 9, "urls": ["https://example.com/l"]}]);
     foreign.manifest = manifest.to_string().into_bytes();
     refused_for(&server, "demo/foreign", &foreign, "integrity").await?;
     // An image dressed as a chart.
-    let mut dressed = Image::of(&[layer.clone()], LAYER, config(&right));
+    let mut dressed = Image::of(std::slice::from_ref(&layer), LAYER, config(&right));
     dressed.manifest = String::from_utf8(dressed.manifest)?.replace(CONFIG, "application/vnd.cncf.helm.config.v1+json").into_bytes();
     refused_for(&server, "demo/dressed", &dressed, "integrity").await?;
     // Damaged, cut, encrypted, not a layer at all.

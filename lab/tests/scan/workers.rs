@@ -25,7 +25,7 @@ async fn killed_in_the_middle_of_a_layer_means_unscannable_and_the_next_push_is_
     let server = Server::start_with(Options { config: "workers = 1".into(), ..Options::default() })?;
     let (tar, layer) = (base(), gzip(&base()));
     let config = json!({"architecture": "amd64", "os": "linux", "config": {"User": "65532"}, "rootfs": {"type": "layers", "diff_ids": [digest(&tar)]}}).to_string().into_bytes();
-    let image = Image::of(&[layer.clone()], LAYER, config);
+    let image = Image::of(std::slice::from_ref(&layer), LAYER, config);
     assert!(std::str::from_utf8(&image.manifest)?.contains(CONFIG));
     server.push_blob("demo/killed", &image.config).await?;
     let started = server.as_robot(Method::POST, "/v2/demo/killed/blobs/uploads/").header("content-length", 0).send().await?;

@@ -53,7 +53,7 @@ async fn every_way_to_push_a_blob() {
         let done = lab.http.post(lab.url(&format!("{uploads}?digest={digest}"))).body(bytes.clone()).send().await.unwrap();
         assert_eq!(done.status(), 201);
         assert_eq!(header(&done, "docker-content-digest"), digest);
-        let pulled = lab.get(&header(&done, "location").to_owned()).await;
+        let pulled = lab.get(header(&done, "location")).await;
         assert_eq!(pulled.bytes().await.unwrap(), bytes);
         // POST and PUT.
         let bytes = noise(2, 4000);
@@ -226,14 +226,14 @@ async fn mounts() {
         let digest = lab.push_blob("c/from", &bytes, algorithm).await;
         let mounted = lab.post(&format!("/v2/c/to/blobs/uploads/?mount={digest}&from=c/from")).await;
         assert_eq!(mounted.status(), 201);
-        assert_eq!(lab.get(&header(&mounted, "location").to_owned()).await.bytes().await.unwrap(), bytes);
+        assert_eq!(lab.get(header(&mounted, "location")).await.bytes().await.unwrap(), bytes);
         let anonymous = lab.post(&format!("/v2/c/anywhere/blobs/uploads/?mount={digest}")).await;
         assert_eq!(anonymous.status(), 201);
         let missing = digest_of(b"not there", algorithm);
         for query in [format!("mount={missing}&from=c/from"), format!("mount={missing}"), format!("mount={digest}&from=c/wrong")] {
             let started = lab.post(&format!("/v2/c/third/blobs/uploads/?{query}")).await;
             assert_eq!(started.status(), 202, "{query}");
-            assert_eq!(lab.delete(&header(&started, "location").to_owned()).await.status(), 204);
+            assert_eq!(lab.delete(header(&started, "location")).await.status(), 204);
         }
     }
     // What the caller may not pull looks like what is not there.

@@ -176,7 +176,7 @@ async fn concurrent_pushes_mounts_deletes_and_collection_lose_nothing() {
                     let digest = digest_of(&layer, "sha256");
                     let mounted = lab.post(&format!("/v2/{repository}/blobs/uploads/?mount={digest}&from={other}")).await;
                     if mounted.status() == 202 {
-                        lab.delete(&header(&mounted, "location").to_owned()).await;
+                        lab.delete(header(&mounted, "location")).await;
                         lab.push_blob(&repository, &layer, "sha256").await;
                     }
                 } else {
