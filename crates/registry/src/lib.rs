@@ -14,6 +14,7 @@ pub mod failpoint;
 pub mod http;
 pub mod manifest;
 pub mod meta;
+mod read;
 pub mod seam;
 pub mod store;
 pub mod upload;
@@ -48,6 +49,7 @@ pub(crate) struct Inner {
     pub(crate) meta: meta::Meta,
     pub(crate) uploads: upload::Uploads,
     pub(crate) seams: Seams,
+    pub(crate) buffers: read::Buffers,
 }
 
 /// Why a registry cannot be opened or asked.
@@ -73,7 +75,7 @@ impl Registry {
         let meta = meta::Meta::open(&config.root.join("registry.db"), store.clone())?;
         let uploads = upload::Uploads::open(&config)?;
         collect::repair(&config, &store, &meta)?;
-        Ok(Registry { inner: Arc::new(Inner { config, store, meta, uploads, seams }) })
+        Ok(Registry { inner: Arc::new(Inner { config, store, meta, uploads, seams, buffers: read::Buffers::default() }) })
     }
 
     pub fn router(&self) -> axum::Router {

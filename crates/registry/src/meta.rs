@@ -182,16 +182,12 @@ fn turn(writer: &mut Connection, batch: Vec<Change>) {
             }
         });
     }
-    if !dirs.is_empty() {
+    let renamed = !dirs.is_empty();
+    if renamed {
         failpoint::hit("blob.after-rename");
     }
-    let mut failed = None;
-    for dir in &dirs {
-        if let Err(source) = std::fs::File::open(dir).and_then(|d| d.sync_all()) {
-            failed = Some(MetaError::Io { path: dir.display().to_string(), source });
-        }
-    }
-    if !dirs.is_empty() {
+    let failed = sync(&dirs.into_iter().collect::<Vec<_>>());
+    if renamed {
         failpoint::hit("blob.after-dir-sync");
     }
     let mut dones: Vec<Done> = Vec::with_capacity(batch.len());
@@ -231,6 +227,36 @@ fn turn(writer: &mut Connection, batch: Vec<Change>) {
             (_, outcome) => outcome,
         });
     }
+}
+
+/// Syncs at once at most this many directories.
+const SYNCS: usize = 8;
+
+/// Syncs directories side by side: the journal commits them together, one after the other each
+/// would wait for a commit of its own.
+fn sync(dirs: &[PathBuf]) -> Option<MetaError> {
+    let one = |dir: &PathBuf| -> Option<MetaError> {
+        let result = std::fs::File::open(dir).and_then(|d| d.sync_all());
+        result.err().map(|source| MetaError::Io { path: dir.display().to_string(), source })
+    };
+    let (first, rest) = dirs.split_first()?;
+    if rest.is_empty() {
+        return one(first);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = dirs
+            .chunks(dirs.len().div_ceil(SYNCS))
+            .map(|part| std::thread::Builder::new().name("registry-sync".into()).spawn_scoped(scope, move || part.iter().find_map(one)).map_err(|e| (e, part)))
+            .collect();
+        threads.into_iter().fold(None, |failed, thread| {
+            let outcome = match thread {
+                Ok(thread) => thread.join().unwrap_or_else(|_| Some(MetaError::Stopped)),
+                // No thread to be had: here, then.
+                Err((_, part)) => part.iter().find_map(one),
+            };
+            failed.or(outcome)
+        })
+    })
 }
 
 fn connect(path: &Path) -> Result<Connection, MetaError> {

@@ -4,13 +4,15 @@ use crate::failpoint;
 use crate::seam::Feed;
 use crate::store::{self, Hasher};
 use crate::{Config, RegistryError};
+use bytes::Bytes;
 use jinwu_model::{Algorithm, Digest, RepositoryName};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
-use std::io::{Seek, Write};
+use std::io::{IoSlice, Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// What is remembered of a session beside its bytes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,8 +30,20 @@ pub struct Session {
     pub offset: u64,
     file: std::fs::File,
     hasher: Hasher,
+    early: Early,
     pub feed: Box<dyn Feed>,
 }
+
+/// Large uploads are written back while they arrive, so that little is left for the sync at the end.
+#[derive(Default)]
+struct Early {
+    /// Bytes already given to the disk or about to be.
+    upto: u64,
+    busy: Arc<AtomicBool>,
+}
+
+/// Bytes between two early write-backs.
+const EARLY: u64 = 16 << 20;
 
 type Shared = Arc<tokio::sync::Mutex<Option<Session>>>;
 
@@ -49,6 +63,16 @@ pub enum UploadError {
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
+
+// === impl Info ===
+
+impl Info {
+    fn belongs(&self, repository: &RepositoryName, uploader: &str) -> bool {
+        self.repository == *repository && self.uploader == uploader
+    }
+}
+
+// === impl Uploads ===
 
 impl Uploads {
     /// Sessions idle for too long go; the rest can be resumed.
@@ -80,7 +104,7 @@ impl Uploads {
         let file = std::fs::OpenOptions::new().read(true).write(true).create_new(true).open(&path)?;
         failpoint::hit("upload.after-create");
         let feed = feed(path.clone(), 0);
-        let session = Session { hasher: Hasher::new(info.algorithm), info, path, offset: 0, file, feed };
+        let session = Session { hasher: Hasher::new(info.algorithm), info, path, offset: 0, file, early: Early::default(), feed };
         Ok((id, session))
     }
 
@@ -89,6 +113,13 @@ impl Uploads {
         let shared = Arc::new(tokio::sync::Mutex::new(Some(session)));
         self.open.lock().insert(id.to_owned(), (info, shared.clone()));
         shared
+    }
+
+    /// A session that is open in this process; `None` when it may be one from before a restart.
+    pub fn opened(&self, id: &str, repository: &RepositoryName, uploader: &str) -> Option<Result<Shared, UploadError>> {
+        let open = self.open.lock();
+        let (info, shared) = open.get(id)?;
+        Some(if info.belongs(repository, uploader) { Ok(shared.clone()) } else { Err(UploadError::Unknown) })
     }
 
     /// A session by its id: open, or from before a restart (its bytes are hashed again; call it off
@@ -100,9 +131,8 @@ impl Uploads {
         uploader: &str,
         feed: impl FnOnce(PathBuf, u64) -> Box<dyn Feed>,
     ) -> Result<Shared, UploadError> {
-        let belongs = |info: &Info| info.repository == *repository && info.uploader == uploader;
-        if let Some((info, shared)) = self.open.lock().get(id) {
-            return if belongs(info) { Ok(shared.clone()) } else { Err(UploadError::Unknown) };
+        if let Some(open) = self.opened(id, repository, uploader) {
+            return open;
         }
         if uuid::Uuid::parse_str(id).is_err() {
             return Err(UploadError::Unknown);
@@ -110,14 +140,14 @@ impl Uploads {
         let path = self.dir.join(id);
         let text = std::fs::read(path.with_extension("json")).map_err(|_| UploadError::Unknown)?;
         let info: Info = serde_json::from_slice(&text).map_err(|_| UploadError::Unknown)?;
-        if !belongs(&info) {
+        if !info.belongs(repository, uploader) {
             return Err(UploadError::Unknown);
         }
         let (hasher, offset) = store::hash_file(&path, info.algorithm)?;
         let mut file = std::fs::OpenOptions::new().read(true).write(true).open(&path)?;
         file.seek(std::io::SeekFrom::End(0))?;
         let feed = feed(path.clone(), offset);
-        let session = Session { info, path, offset, file, hasher, feed };
+        let session = Session { info, path, offset, file, hasher, early: Early { upto: offset, ..Early::default() }, feed };
         let mut open = self.open.lock();
         // Two requests may have come this far: the first one's session counts.
         if let Some((_, shared)) = open.get(id) {
@@ -138,18 +168,24 @@ impl Uploads {
     }
 }
 
+// === impl Session ===
+
 impl Session {
-    /// Appends; on an error the file is cut back to what is known good, so the client can resume.
-    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
-        if let Err(error) = self.file.write_all(bytes) {
+    /// Appends chunks in one call; on an error the file is cut back to what is known good, so the
+    /// client can resume.
+    pub fn write(&mut self, chunks: &[Bytes]) -> std::io::Result<()> {
+        if let Err(error) = write_all(&mut self.file, chunks) {
             let _ = self.file.set_len(self.offset);
             let _ = self.file.seek(std::io::SeekFrom::Start(self.offset));
             return Err(error);
         }
-        self.hasher.update(bytes);
-        self.offset += bytes.len() as u64;
+        for chunk in chunks {
+            self.hasher.update(chunk);
+            self.offset += chunk.len() as u64;
+        }
         failpoint::hit("upload.after-write");
         self.feed.available(self.offset);
+        self.early.advance(&self.path, self.offset);
         Ok(())
     }
 
@@ -163,4 +199,40 @@ impl Session {
         }
         Ok(store::hash_file(&self.path, wanted)?.0.finish())
     }
+}
+
+// === impl Early ===
+
+impl Early {
+    /// One write-back at a time, on a thread of its own. It has a descriptor of its own too: an error
+    /// it meets is reported to the session's descriptor all the same (`fsync(2)`), by the sync that
+    /// counts.
+    fn advance(&mut self, path: &std::path::Path, offset: u64) {
+        if offset.saturating_sub(self.upto) < EARLY || self.busy.load(Ordering::Acquire) {
+            return;
+        }
+        let (Ok(file), Ok(runtime)) = (std::fs::File::open(path), tokio::runtime::Handle::try_current()) else { return };
+        self.upto = offset;
+        self.busy.store(true, Ordering::Release);
+        let busy = self.busy.clone();
+        runtime.spawn_blocking(move || {
+            let _ = file.sync_data();
+            busy.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// `write_all` over several pieces.
+fn write_all(file: &mut std::fs::File, chunks: &[Bytes]) -> std::io::Result<()> {
+    let mut pieces: Vec<IoSlice<'_>> = chunks.iter().filter(|c| !c.is_empty()).map(|c| IoSlice::new(c)).collect();
+    let mut left = pieces.as_mut_slice();
+    while !left.is_empty() {
+        match file.write_vectored(left) {
+            Ok(0) => return Err(std::io::ErrorKind::WriteZero.into()),
+            Ok(n) => IoSlice::advance_slices(&mut left, n),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }

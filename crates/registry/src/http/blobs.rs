@@ -1,16 +1,13 @@
 //! Blobs: reading and unlinking.
 
 use super::{Context, digest, owner};
+use crate::read::FileStream;
 use crate::seam::Action;
 use crate::wire::{self, Answer, Code, Failure, Wanted};
 use axum::body::Body;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jinwu_model::{Kind, Record, RepositoryName};
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-
-/// Read size: large, because each read is a hop to a blocking thread.
-const CHUNK: usize = 1 << 20;
 
 pub(super) async fn get(context: &Context, repository: &RepositoryName, text: &str) -> Answer {
     let caller = context.allowed(repository, Action::Pull).await?;
@@ -61,12 +58,11 @@ pub(super) async fn get(context: &Context, repository: &RepositoryName, text: &s
         .with("bytes", count)
         .with("user_agent", caller.user_agent.clone());
     context.record(vec![record]).await?;
-    let mut file = tokio::fs::File::open(&path).await.map_err(|e| Failure::io("blob open", &e))?;
-    file.set_max_buf_size(CHUNK);
-    if first > 0 {
-        file.seek(std::io::SeekFrom::Start(first)).await.map_err(|e| Failure::io("blob seek", &e))?;
-    }
-    let stream = tokio_util::io::ReaderStream::with_capacity(file.take(count), CHUNK);
+    let file = tokio::task::spawn_blocking(move || std::fs::File::open(path))
+        .await
+        .map_err(|_| Failure::new(Code::Unknown))?
+        .map_err(|e| Failure::io("blob open", &e))?;
+    let stream = FileStream::new(file, first, count, context.registry.inner.buffers.clone());
     build(response.header(header::CONTENT_LENGTH, count), Body::from_stream(stream))
 }
 
