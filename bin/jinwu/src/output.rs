@@ -1,6 +1,27 @@
 //! What people see: one language at a time, tables that a terminal can hold.
 
 use serde_json::Value;
+use std::io::Write as _;
+
+/// A line on standard output.
+macro_rules! say {
+    () => { crate::output::write(format_args!("\n")) };
+    ($($part:tt)*) => { crate::output::write(format_args!("{}\n", format_args!($($part)*))) };
+}
+
+/// Text on standard output.
+macro_rules! put {
+    ($($part:tt)*) => { crate::output::write(format_args!($($part)*)) };
+}
+
+pub(crate) use {put, say};
+
+/// Writes to standard output. A reader that has gone away (`| head`) ends the program, quietly.
+pub(crate) fn write(text: std::fmt::Arguments<'_>) {
+    if std::io::stdout().write_fmt(text).is_err() {
+        std::process::exit(0);
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Lang {
@@ -26,7 +47,7 @@ impl Lang {
 
 /// Prints JSON with indentation.
 pub(crate) fn json(value: &Value) {
-    println!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
+    say!("{}", serde_json::to_string_pretty(value).unwrap_or_default());
 }
 
 /// Prints rows below a header, columns as wide as their content (a Chinese character is two wide).
@@ -45,7 +66,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
                 out.extend(std::iter::repeat_n(' ', w.saturating_sub(width(cell)) + 2));
             }
         }
-        println!("{}", out.trim_end());
+        say!("{}", out.trim_end());
     };
     line(&header.iter().map(|h| (*h).to_owned()).collect::<Vec<_>>());
     for row in rows {

@@ -4,6 +4,7 @@
 //! initial credentials still stand, the command logs in with those; once they were changed, a
 //! person logs in with `jinwu login`.
 
+use crate::output::say;
 use crate::Common;
 use crate::client::{Client, Refused};
 use anyhow::{Context as _, bail};
@@ -82,7 +83,7 @@ pub(crate) async fn login_command(common: &Common, name: &str) -> anyhow::Result
     let token = value["token"].as_str().unwrap_or_default().to_owned();
     client.token = Some(token.clone());
     keep(common, &Kept { name: name.to_owned(), role: serde_json::from_value(value["role"].clone()).unwrap_or_default(), token })?;
-    println!("{}", common.lang.pick("已登录", "logged in"));
+    say!("{}", common.lang.pick("已登录", "logged in"));
     Ok(ExitCode::SUCCESS)
 }
 
@@ -108,7 +109,7 @@ pub(crate) async fn password_command(common: &Common, name: &str) -> anyhow::Res
     };
     let new = secret("JINWU_NEW_PASSWORD", "新口令 / new password: ")?;
     client.post("/password", &json!({"old": old, "new": new})).await?;
-    println!("{}", common.lang.pick("口令已修改;该账号的其他会话均已结束", "password changed; the account's other sessions have ended"));
+    say!("{}", common.lang.pick("口令已修改;该账号的其他会话均已结束", "password changed; the account's other sessions have ended"));
     Ok(ExitCode::SUCCESS)
 }
 

@@ -94,8 +94,8 @@ async fn answer(app: App, peer: SocketAddr, headers: HeaderMap, ask: Ask, posted
     let scope_text: Vec<String> = access.iter().map(|a| format!("{}:{}:{}", a.kind, a.name, a.actions.join(","))).collect();
     let record = Record::new(app.now(), Kind::Token, standing.subject.clone(), "issue", "registry")
         .from(Some(source))
-        .with("asked", ask.scopes.iter().take(MAX_SCOPES).cloned().collect::<Vec<_>>())
-        .with("granted", scope_text.clone());
+        .with("asked", ask.scopes.iter().take(MAX_SCOPES).filter_map(|s| parse_scope(s)).map(|(kind, name, actions)| scope_json(kind, name, &actions)).collect::<Vec<_>>())
+        .with("granted", access.iter().map(|a| scope_json(&a.kind, &a.name, &a.actions)).collect::<Vec<_>>());
     if app.journal.record(vec![record]).await.is_err() {
         return unavailable();
     }
@@ -114,6 +114,12 @@ async fn answer(app: App, peer: SocketAddr, headers: HeaderMap, ask: Ask, posted
         };
     }
     ([(header::CACHE_CONTROL, "no-store")], Json(body)).into_response()
+}
+
+/// A scope in a record, its parts apart: `app/embedded-secret:pull` as one text would be taken for a
+/// secret and masked.
+fn scope_json(kind: &str, name: &str, actions: &[impl AsRef<str>]) -> serde_json::Value {
+    serde_json::json!({"type": kind, "name": name, "actions": actions.iter().map(AsRef::as_ref).collect::<Vec<&str>>()})
 }
 
 /// What of the asked scopes this subject may have.

@@ -1,5 +1,6 @@
 //! `jinwu assess`: inspections and drills against the running server.
 
+use crate::output::{put, say};
 use crate::{Common, output, session};
 use anyhow::Context as _;
 use jinwu_assess::render::Language;
@@ -55,6 +56,7 @@ pub(crate) async fn run(common: &Common, args: Args) -> anyhow::Result<ExitCode>
     if let Some(dir) = &args.output {
         jinwu_assess::store::write(dir, &assessment).with_context(|| format!("证据无法写入 / evidence cannot be written to {}", dir.display()))?;
     }
+    register(common, &assessment).await?;
     print(common, if common.json { Format::Json } else { args.format }, &assessment)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -65,11 +67,32 @@ fn print(common: &Common, format: Format, assessment: &Assessment) -> anyhow::Re
         output::Lang::En => Language::English,
     };
     match format {
-        Format::Json => println!("{}", serde_json::to_string_pretty(assessment)?),
-        Format::Markdown => print!("{}", jinwu_assess::render::markdown(assessment, language)),
-        Format::Table => print!("{}", jinwu_assess::render::wall(assessment, language, std::io::stdout().is_terminal())),
+        Format::Json => say!("{}", serde_json::to_string_pretty(assessment)?),
+        Format::Markdown => put!("{}", jinwu_assess::render::markdown(assessment, language)),
+        Format::Table => put!("{}", jinwu_assess::render::wall(assessment, language, std::io::stdout().is_terminal())),
     }
     Ok(())
+}
+
+/// The ledger remembers that an assessment was made, what it came to, and the hashes of the whole.
+async fn register(common: &Common, assessment: &Assessment) -> anyhow::Result<()> {
+    let bytes = serde_json::to_vec(assessment)?;
+    let verdicts: serde_json::Map<String, Value> = assessment
+        .clauses
+        .iter()
+        .map(|c| Ok((c.id.to_string(), serde_json::to_value(c.verdict)?)))
+        .collect::<anyhow::Result<_>>()?;
+    let body = serde_json::json!({
+        "level": assessment.level, "drills": assessment.drills, "verdicts": verdicts,
+        "sha256": hex(&jinwu_trust::sha256(&bytes)), "sm3": hex(&jinwu_trust::sm3(&bytes)),
+    });
+    let common = Common { account: None, ..common.clone() };
+    session::open(&common, AdminRole::SecurityAdministrator).await?.post("/assessments", &body).await?;
+    Ok(())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 /// Address and CA as the server left them, sessions of the three administrators.

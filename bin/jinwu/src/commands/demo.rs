@@ -4,6 +4,7 @@
 //! the push left, as the audit administrator finds them. Exits with 1 when one outcome is wrong: the
 //! good image refused, a bad one accepted or refused by another policy, a record missing.
 
+use crate::output::say;
 use super::assess;
 use crate::client::{Client, escape};
 use crate::{Common, output, session};
@@ -71,7 +72,7 @@ pub(crate) async fn run(common: &Common) -> anyhow::Result<ExitCode> {
         output::json(&json!({"images": all, "wrong": wrong}));
     } else {
         let right = outcomes.len() - wrong;
-        println!("{}", match common.lang {
+        say!("{}", match common.lang {
             output::Lang::Zh => format!("\n{} 个镜像,{right} 个符合预期,{wrong} 个不符", outcomes.len()),
             output::Lang::En => format!("\n{} images, {right} as expected, {wrong} not", outcomes.len()),
         });
@@ -226,7 +227,7 @@ fn show(common: &Common, outcome: &Outcome) {
         Some(policy) => format!("{} [{policy}]", word(false)),
     };
     let mark = if outcome.faults.is_empty() { '✓' } else { '✗' };
-    println!(
+    say!(
         "{mark} {:<24} {}\n    {}: {expected}  {}: {}",
         outcome.sample.name,
         lang.pick(&outcome.sample.title.zh, &outcome.sample.title.en),
@@ -235,13 +236,13 @@ fn show(common: &Common, outcome: &Outcome) {
         lang.pick(outcome.actual().0, outcome.actual().1)
     );
     if !outcome.text.is_empty() {
-        println!("    skopeo: {}", outcome.text.replace('\n', "\n            "));
+        say!("    skopeo: {}", outcome.text.replace('\n', "\n            "));
     }
     for record in outcome.records.iter().rev() {
-        println!("    {} {}", lang.pick("记录", "record"), trail::line(record));
+        say!("    {} {}", lang.pick("记录", "record"), trail::line(record));
     }
     for fault in &outcome.faults {
-        println!("    {}: {fault}", lang.pick("不符", "wrong"));
+        say!("    {}: {fault}", lang.pick("不符", "wrong"));
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where the server is and how to speak to it.
 
+use crate::output::say;
 use crate::client::Client;
 use crate::{Common, output, session};
 use jinwu_identity::AdminRole;
@@ -23,18 +24,18 @@ pub(crate) fn info(common: &Common) -> anyhow::Result<ExitCode> {
         "robot": initial.as_ref().map(|i| json!(i.robot)).unwrap_or(Value::Null),
     });
     if common.json {
-        println!("{value}");
+        say!("{value}");
         return Ok(ExitCode::SUCCESS);
     }
     let lang = common.lang;
-    println!("{}  {}", lang.pick("镜像仓库", "registry"), output::text(&value, "registry"));
-    println!("{}  {}", lang.pick("管理接口", "API     "), output::text(&value, "api"));
-    println!("{}  {}", lang.pick("CA 证书 ", "CA      "), output::text(&value, "ca"));
-    println!("{}  {}", lang.pick("数据目录", "data    "), output::text(&value, "data"));
+    say!("{}  {}", lang.pick("镜像仓库", "registry"), output::text(&value, "registry"));
+    say!("{}  {}", lang.pick("管理接口", "API     "), output::text(&value, "api"));
+    say!("{}  {}", lang.pick("CA 证书 ", "CA      "), output::text(&value, "ca"));
+    say!("{}  {}", lang.pick("数据目录", "data    "), output::text(&value, "data"));
     match initial {
-        None => println!("{}", lang.pick("初始凭据均已更改", "the initial credentials were all changed")),
+        None => say!("{}", lang.pick("初始凭据均已更改", "the initial credentials were all changed")),
         Some(initial) => {
-            println!();
+            say!();
             let rows: Vec<Vec<String>> = initial
                 .accounts
                 .iter()
@@ -46,7 +47,7 @@ pub(crate) fn info(common: &Common) -> anyhow::Result<ExitCode> {
             };
             output::table(&header, &rows);
             if !initial.robot.secret.is_empty() {
-                println!("{}  {}  {}", lang.pick("机器人账号", "robot"), initial.robot.name, initial.robot.secret);
+                say!("{}  {}  {}", lang.pick("机器人账号", "robot"), initial.robot.name, initial.robot.secret);
             }
         }
     }
@@ -60,18 +61,18 @@ pub(crate) async fn status(common: &Common) -> anyhow::Result<ExitCode> {
         _ => json!({"server": {"pid": null, "ready": false}}),
     };
     if common.json {
-        println!("{value}");
+        say!("{value}");
     } else {
         match &ready {
             Ok(_) => {
-                println!("{} {}", common.lang.pick("运行中", "running"), value["api"].as_str().unwrap_or_default());
+                say!("{} {}", common.lang.pick("运行中", "running"), value["api"].as_str().unwrap_or_default());
                 if let Ok(client) = session::open(common, AdminRole::SystemAdministrator).await
                     && let Ok(more) = client.get("/status").await
                 {
                     output::json(&more);
                 }
             }
-            Err(error) => println!("{}: {error:#}", common.lang.pick("未运行", "not running")),
+            Err(error) => say!("{}: {error:#}", common.lang.pick("未运行", "not running")),
         }
     }
     Ok(if ready.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

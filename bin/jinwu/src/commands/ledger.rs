@@ -1,5 +1,6 @@
 //! The ledger: verified offline, searched through the server.
 
+use crate::output::say;
 use crate::client::escape;
 use crate::{Common, output, session};
 use anyhow::Context as _;
@@ -82,7 +83,7 @@ pub(crate) async fn ledger(common: &Common, command: Ledger) -> anyhow::Result<E
 fn show(common: &Common, answer: &Value) {
     let records = answer["records"].as_array().cloned().unwrap_or_default();
     if common.json {
-        println!("{}", Value::Array(records));
+        say!("{}", Value::Array(records));
         return;
     }
     let rows: Vec<Vec<String>> = records
@@ -124,14 +125,14 @@ fn verify(common: &Common, dir: Option<PathBuf>, head: Option<PathBuf>) -> anyho
         output::json(&value);
     } else {
         let lang = common.lang;
-        println!(
+        say!(
             "{}: {}",
             dir.display(),
             if result.intact { lang.pick("完整", "intact") } else { lang.pick("已被破坏", "DAMAGED") }
         );
-        println!("{}: {}", lang.pick("记录数", "records"), output::text(&value, "records"));
+        say!("{}: {}", lang.pick("记录数", "records"), output::text(&value, "records"));
         for fault in value["faults"].as_array().into_iter().flatten() {
-            println!(
+            say!(
                 "  {} {} {} {}: {}",
                 output::text(fault, "file"),
                 lang.pick("偏移", "offset"),
@@ -141,7 +142,7 @@ fn verify(common: &Common, dir: Option<PathBuf>, head: Option<PathBuf>) -> anyho
             );
         }
         for text in value["cannot_exclude"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            println!("{}: {text}", lang.pick("不能排除", "cannot exclude"));
+            say!("{}: {text}", lang.pick("不能排除", "cannot exclude"));
         }
     }
     Ok(if result.intact { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -1,5 +1,6 @@
 //! Accounts, robots, grants, projects.
 
+use crate::output::say;
 use crate::client::escape;
 use crate::{Common, output, session};
 use clap::Subcommand;
@@ -66,7 +67,7 @@ async fn act(common: &Common, role: AdminRole, method: Method, path: String, bod
     if common.json || answer.as_object().is_some_and(|o| !o.is_empty()) {
         output::json(&answer);
     } else {
-        println!("{}", common.lang.pick("完成", "done"));
+        say!("{}", common.lang.pick("完成", "done"));
     }
     Ok(ExitCode::SUCCESS)
 }

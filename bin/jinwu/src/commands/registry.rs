@@ -1,5 +1,6 @@
 //! Reports and upkeep of the registry.
 
+use crate::output::say;
 use crate::client::escape;
 use crate::{Common, output, session};
 use clap::Subcommand;
@@ -39,11 +40,11 @@ pub(crate) async fn report(common: &Common, image: &str) -> anyhow::Result<ExitC
         return Ok(ExitCode::SUCCESS);
     }
     let (report, decision, lang) = (&answer["report"], &answer["decision"], common.lang);
-    println!("{}: {}", lang.pick("镜像", "image"), output::text(report, "image"));
-    println!("{}: {}", lang.pick("系统", "system"), report["os"]["name"].as_str().unwrap_or("-"));
-    println!("{}: {}", lang.pick("覆盖", "coverage"), report["coverage"]);
+    say!("{}: {}", lang.pick("镜像", "image"), output::text(report, "image"));
+    say!("{}: {}", lang.pick("系统", "system"), report["os"]["name"].as_str().unwrap_or("-"));
+    say!("{}: {}", lang.pick("覆盖", "coverage"), report["coverage"]);
     let count = |member: &str| report[member].as_array().map_or(0, Vec::len);
-    println!(
+    say!(
         "{}: {}  {}: {}  {}: {}  {}: {}",
         lang.pick("软件包", "packages"),
         count("packages"),
@@ -55,7 +56,7 @@ pub(crate) async fn report(common: &Common, image: &str) -> anyhow::Result<ExitC
         count("malware"),
     );
     let permit = decision["permit"].as_bool() == Some(true);
-    println!("{}: {}", lang.pick("裁决", "decision"), if permit { lang.pick("放行", "permitted") } else { lang.pick("拦截", "refused") });
+    say!("{}: {}", lang.pick("裁决", "decision"), if permit { lang.pick("放行", "permitted") } else { lang.pick("拦截", "refused") });
     let rows: Vec<Vec<String>> = decision["violations"]
         .as_array()
         .into_iter()
