@@ -136,17 +136,7 @@ fn comprehension_depth(e: &IdedExpr, bound: &mut Vec<String>) -> usize {
         }
         Expr::List(l) => all(&l.elements.iter().collect::<Vec<_>>()),
         Expr::Select(s) => all(&[&s.operand]),
-        Expr::Map(m) => m
-            .entries
-            .iter()
-            .map(|e| match &e.expr {
-                EntryExpr::MapEntry(m) => all(&[&m.key, &m.value]),
-                EntryExpr::StructField(f) => all(&[&f.value]),
-            })
-            .max()
-            .unwrap_or(0),
-        Expr::Struct(s) => s
-            .entries
+        Expr::Map(cel::common::ast::MapExpr { entries }) | Expr::Struct(cel::common::ast::StructExpr { entries, .. }) => entries
             .iter()
             .map(|e| match &e.expr {
                 EntryExpr::MapEntry(m) => all(&[&m.key, &m.value]),
