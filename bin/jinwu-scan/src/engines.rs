@@ -1,9 +1,9 @@
 //! The engines behind the scanner's traits.
 
 use jinwu_advisory::Database;
-use jinwu_model::report::{Coverage, Os, Package, Vulnerability};
+use jinwu_model::report::{Os, Package};
 use jinwu_scan::analysis::{MalwareHit, SecretHit};
-use jinwu_scan::engine::{AdvisoryEngine, EngineSet, MalwareEngine, SecretEngine};
+use jinwu_scan::engine::{AdvisoryEngine, EngineSet, MalwareEngine, Matched, SecretEngine};
 
 struct Secrets(jinwu_secrets::Scanner);
 
@@ -89,8 +89,13 @@ impl AdvisoryEngine for Advisories {
         self.0.generation()
     }
 
-    fn match_packages(&self, os: Option<&Os>, repositories: &[String], packages: &[Package]) -> (Coverage, Vec<Vulnerability>) {
+    fn match_packages(&self, os: Option<&Os>, repositories: &[String], packages: &[Package]) -> Matched {
         let matches = self.0.match_packages(os, repositories, packages);
-        (matches.coverage, matches.vulnerabilities)
+        Matched {
+            coverage: matches.coverage,
+            vulnerabilities: matches.vulnerabilities,
+            as_of: matches.as_of,
+            unknown_packages: matches.silent,
+        }
     }
 }

@@ -196,6 +196,13 @@ pub struct ImageReport {
     pub os: Option<Os>,
     pub architecture: String,
     pub coverage: Coverage,
+    /// Day of the advisory data used (`2026-11-19`): what was found later is not in it. Absent when
+    /// nothing was matched or the data is of several days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub advisories_as_of: Option<String>,
+    /// Packages no advisory data speaks about, `ecosystem/source`: unknown, not clean.
+    #[serde(default)]
+    pub unknown_packages: Vec<String>,
     pub layers: Vec<Digest>,
     pub packages: Vec<Package>,
     pub vulnerabilities: Vec<Vulnerability>,
@@ -218,6 +225,8 @@ impl ImageReport {
             os: None,
             architecture: String::new(),
             coverage: Coverage::NoPackages,
+            advisories_as_of: None,
+            unknown_packages: Vec::new(),
             layers: Vec::new(),
             packages: Vec::new(),
             vulnerabilities: Vec::new(),

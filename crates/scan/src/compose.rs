@@ -283,9 +283,11 @@ fn advisories(stack: &Stack, engines: &EngineSet, report: &mut ImageReport) {
             repositories.extend(list.iter().cloned());
         }
     }
-    let (coverage, vulnerabilities) = engines.advisories.match_packages(report.os.as_ref(), &repositories, &report.packages);
-    report.vulnerabilities = vulnerabilities;
-    report.coverage = match (&report.os, coverage) {
+    let matched = engines.advisories.match_packages(report.os.as_ref(), &repositories, &report.packages);
+    report.vulnerabilities = matched.vulnerabilities;
+    report.advisories_as_of = matched.as_of;
+    report.unknown_packages = matched.unknown_packages;
+    report.coverage = match (&report.os, matched.coverage) {
         // A system without a package database is a system nobody can speak about.
         (Some(os), Coverage::Covered | Coverage::NoPackages) if report.packages.is_empty() => {
             let name = if os.name.is_empty() { &os.id } else { &os.name };

@@ -27,7 +27,15 @@ pub trait MalwareEngine {
 pub trait AdvisoryEngine {
     /// Generation of the database.
     fn version(&self) -> String;
-    fn match_packages(&self, os: Option<&Os>, repositories: &[String], packages: &[Package]) -> (Coverage, Vec<Vulnerability>);
+    fn match_packages(&self, os: Option<&Os>, repositories: &[String], packages: &[Package]) -> Matched;
+}
+
+/// What advisories say about an image's packages; members as in the report.
+pub struct Matched {
+    pub coverage: Coverage,
+    pub vulnerabilities: Vec<Vulnerability>,
+    pub as_of: Option<String>,
+    pub unknown_packages: Vec<String>,
 }
 
 /// Makes one more malware engine, of the same version, on the thread that will use it.

@@ -76,7 +76,18 @@ impl Out {
             Coverage::NotCovered { reason } => format!("{}:{reason}", l.of("未覆盖(不等于无漏洞)", "NOT COVERED (which is not clean)")),
             Coverage::NoPackages => l.of("没有软件包", "no packages").to_owned(),
         };
-        self.line(&format!("{}  {coverage}", l.of("漏洞数据", "advisories")));
+        let mut data = format!("{}  {coverage}", l.of("漏洞数据", "advisories"));
+        if let Some(day) = &report.advisories_as_of {
+            data.push_str(&format!("  {} {day}", l.of("截至", "as of")));
+        }
+        if !report.unknown_packages.is_empty() {
+            let count = report.unknown_packages.len();
+            data.push_str(&match l {
+                Language::Zh => format!("  {count} 个软件源无数据(未知,不等于无漏洞)"),
+                Language::En => format!("  no data about {count} sources (unknown, which is not clean)"),
+            });
+        }
+        self.line(&data);
         let counts: Vec<_> = Grade::ALL
             .iter()
             .map(|g| format!("{} {}", l.of(g.zh(), g.as_str()), report.vulnerabilities.iter().filter(|v| v.grade == *g).count()))

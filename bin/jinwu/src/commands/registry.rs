@@ -42,7 +42,9 @@ pub(crate) async fn report(common: &Common, image: &str) -> anyhow::Result<ExitC
     let (report, decision, lang) = (&answer["report"], &answer["decision"], common.lang);
     say!("{}: {}", lang.pick("镜像", "image"), output::text(report, "image"));
     say!("{}: {}", lang.pick("系统", "system"), report["os"]["name"].as_str().unwrap_or("-"));
-    say!("{}: {}", lang.pick("覆盖", "coverage"), report["coverage"]);
+    let day = report["advisories_as_of"].as_str().unwrap_or("-");
+    let unknown = report["unknown_packages"].as_array().map_or(0, Vec::len);
+    say!("{}: {} ({} {day}, {} {unknown})", lang.pick("覆盖", "coverage"), output::text(&report["coverage"], "state"), lang.pick("数据截至", "data as of"), lang.pick("无数据的软件源", "sources without data"));
     let count = |member: &str| report[member].as_array().map_or(0, Vec::len);
     say!(
         "{}: {}  {}: {}  {}: {}  {}: {}",
