@@ -148,7 +148,7 @@ fn difference(path: &Path, before: &Entries) -> anyhow::Result<Vec<u8>> {
         let mut header = entry.header().clone();
         let member = entry.path()?.into_owned();
         if let Some(target) = entry.link_name()? {
-            builder.append_link(&mut header, &member, target.into_owned())?;
+            builder.append_link(&mut header, &member, &target)?;
         } else {
             let mut content = Vec::with_capacity(entry.size() as usize);
             entry.read_to_end(&mut content)?;

@@ -4,12 +4,15 @@ use axum::extract::ConnectInfo;
 use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, BufReader};
+use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tower::ServiceExt;
@@ -18,8 +21,8 @@ use tower::ServiceExt;
 const CONNECTIONS: usize = 4096;
 /// A client that does not finish its handshake or its request's head in this time is let go.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Bytes read from a TLS socket at once: four full records.
-const RECORDS: usize = 64 << 10;
+/// Bytes read from a TLS socket at once: eight full records.
+const RECORDS: usize = 128 << 10;
 
 /// Ends listeners: new connections are no longer taken, running requests finish.
 pub type Stop = watch::Receiver<bool>;
@@ -53,8 +56,61 @@ pub async fn https(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
             // rustls asks for 4 KiB at a time: the socket is asked for several records at once.
             let stream = BufReader::with_capacity(RECORDS, stream);
             let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
-            connection(stream, router, Some(peer), stop).await;
+            connection(Records { stream, failed: None }, router, Some(peer), stop).await;
         });
+    }
+}
+
+/// A TLS stream that gives all the records that have arrived, not one by one: a large body comes in
+/// fewer pieces.
+struct Records<S> {
+    stream: S,
+    /// Met after bytes that were still good; the next read tells.
+    failed: Option<io::Error>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Records<S> {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Some(error) = this.failed.take() {
+            return Poll::Ready(Err(error));
+        }
+        let before = buffer.filled().len();
+        loop {
+            let had = buffer.filled().len();
+            match Pin::new(&mut this.stream).poll_read(context, buffer) {
+                Poll::Ready(Ok(())) if buffer.filled().len() > had && buffer.remaining() > 0 => {}
+                Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
+                Poll::Pending if had > before => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) if had > before => {
+                    this.failed = Some(error);
+                    return Poll::Ready(Ok(()));
+                }
+                other => return other,
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Records<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(self: Pin<&mut Self>, context: &mut Context<'_>, parts: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
     }
 }
 
@@ -128,5 +184,42 @@ where
             serving.as_mut().graceful_shutdown();
             let _ = tokio::time::timeout(PATIENCE, serving).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use tokio::io::AsyncReadExt;
+
+    /// Answers reads from a list; then the end.
+    struct Script(VecDeque<Poll<io::Result<Vec<u8>>>>);
+
+    impl AsyncRead for Script {
+        fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            match self.0.pop_front() {
+                None => Poll::Ready(Ok(())),
+                Some(Poll::Pending) => {
+                    context.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                Some(Poll::Ready(result)) => Poll::Ready(result.map(|bytes| buffer.put_slice(&bytes))),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn records_that_are_there_come_together_and_nothing_is_lost() {
+        let ready = |text: &str| Poll::Ready(Ok(text.as_bytes().to_vec()));
+        let broken = Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        let script = Script([ready("ab"), ready("cd"), Poll::Pending, ready("e"), broken].into());
+        let mut records = Records { stream: script, failed: None };
+        let mut buffer = [0; 16];
+        assert_eq!(records.read(&mut buffer).await.unwrap(), 4);
+        assert_eq!(&buffer[..4], b"abcd");
+        assert_eq!(records.read(&mut buffer).await.unwrap(), 1);
+        assert_eq!(records.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(records.read(&mut buffer).await.unwrap(), 0);
     }
 }
