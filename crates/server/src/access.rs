@@ -24,7 +24,7 @@ impl Access for Door {
         let Some(value) = headers.get(header::AUTHORIZATION).map(|v| v.to_str().unwrap_or_default()) else {
             // Asking without credentials what one would need is how every client begins; asking for
             // somebody's repository without credentials is remembered.
-            if !needed.is_empty() {
+            if !needed.is_empty() && app.anonymous.one_by_one(source, app.now()) {
                 self.denial(Subject::anonymous(), source, needed, "no credentials").await?;
             }
             return Err(challenge(headers, needed, None, WHO));

@@ -2,6 +2,7 @@
 
 use crate::analysis::Analyses;
 use crate::config::Config;
+use crate::fold::Fold;
 use crate::journal::Journal;
 use crate::policies::Policies;
 use crate::source::{Cidr, true_source};
@@ -31,6 +32,7 @@ pub struct Inner {
     pub analyses: Analyses,
     pub trusted: Vec<Cidr>,
     pub token_key: SigningKey,
+    pub anonymous: Fold,
     /// Set once the registry, which asks the rest through its seams, is open.
     pub registry: OnceLock<Registry>,
 }

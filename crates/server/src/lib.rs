@@ -4,7 +4,7 @@
 //! * [`serve`]: start-up of everything on one machine.
 //! * [`app`]: the shared state every handler has.
 //! * [`journal`]: the way into the ledger; masks secrets, and refuses when it cannot record.
-//! * [`access`], [`gate`], [`analysis`]: what the registry asks: who is this, may this image come
+//! * [`access`], [`fold`], [`gate`], [`analysis`]: what the registry asks: who is this, may this image come
 //!   in, look at these bytes.
 //! * [`api`]: the management API; [`api::table`] is the list of endpoints and who may call them.
 //! * [`token`]: the registry's token service.
@@ -17,6 +17,7 @@ pub mod analysis;
 pub mod api;
 pub mod app;
 pub mod config;
+pub mod fold;
 pub mod gate;
 pub mod initial;
 pub mod journal;

@@ -4,6 +4,7 @@ use crate::access::Door;
 use crate::analysis::Analyses;
 use crate::app::{App, Inner};
 use crate::config::{Config, ConfigError};
+use crate::fold::Fold;
 use crate::gate::PushGate;
 use crate::journal::{self, Journal};
 use crate::policies::Policies;
@@ -83,6 +84,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
         analyses: analyses.clone(),
         trusted,
         token_key,
+        anonymous: Fold::default(),
         registry: OnceLock::new(),
     });
     set_up(&app).await?;
@@ -112,6 +114,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     announce(&app, address)?;
     tokio::spawn(listen::https(listener, tls, router(&app), stopped));
     tokio::spawn(collect_regularly(app.clone()));
+    tokio::spawn(record_folded(app.clone()));
     tracing::info!(%address, data = %data.display(), "ready");
     Ok(Server { app, address, stop, _lock: lock })
 }
@@ -167,6 +170,29 @@ async fn set_up(app: &App) -> anyhow::Result<()> {
         .with("accounts", jinwu_identity::setup::ADMINISTRATORS.map(|(name, _)| name).to_vec());
     app.journal.record(vec![record]).await?;
     Ok(())
+}
+
+/// Denials that were only counted are recorded as numbers.
+async fn record_folded(app: App) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        let folded = app.anonymous.take(app.now());
+        let records: Vec<Record> = folded
+            .into_iter()
+            .map(|f| {
+                Record::new(app.now(), Kind::Denial, Subject::anonymous(), "folded", "registry")
+                    .from(f.source)
+                    .outcome(jinwu_model::Outcome::Denied)
+                    .with("count", f.count)
+                    .with("reason", "no credentials")
+            })
+            .collect();
+        if !records.is_empty()
+            && let Err(error) = app.journal.record(records).await
+        {
+            tracing::error!(%error, "counted denials could not be recorded");
+        }
+    }
 }
 
 async fn collect_regularly(app: App) {
