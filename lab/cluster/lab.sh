@@ -1,0 +1,269 @@
+#!/usr/bin/env bash
+# A real Kubernetes on one machine, in seconds: `./x lab up`. docs/en/lab.md says what it is and what it is not.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+. "$root/lab/install.sh"
+
+lab=$(realpath -m "${JINWU_LAB:-$root/.jinwu/lab}")
+# Two labs, in two folders, do not meet.
+name=jinwu-lab-$(printf %s "$lab" | sha256sum | cut -c1-8)
+registry_port=${JINWU_LISTEN:-127.0.0.1:5443}
+registry_port=${registry_port##*:}
+programs=$cache/k8s/bin
+nodes=2 gvisor='' bare=''
+
+# say, need, next_debian come from install.sh; go is never installed unasked.
+go_present() {
+  command -v go >/dev/null && return
+  say "编译 $1 需要 Go 1.24 或更新版本 / building $1 needs Go 1.24 or later"
+  exit 2
+}
+# A build must not slow down what else is measured or served here.
+quietly='nice -n 19'
+
+for part in kubernetes gvisor image pki machine control node; do
+  . "$here/$part.sh"
+done
+group=$(cgroup2)/$name
+
+usage() {
+  cat <<'END'
+./x lab up [--nodes 1|2] [--gvisor] [--bare]   启动;已启动则补齐缺失的进程 / start; if it runs, start what is missing
+./x lab kubectl …                              对该集群执行 kubectl / kubectl against it
+./x lab status [--json]                        状态 / state
+./x lab enter control|node-1|node-2 [命令 …]    在某台机器上执行命令 / run a command on one of its machines
+./x lab push 仓库:标签                          把实验镜像推送到金吾仓库 / push the lab's image to Jinwu's registry
+./x lab down                                   停止并清除 / stop and clear away
+  --gvisor  另备 gVisor 与其 RuntimeClass / gVisor and its RuntimeClass
+  --bare    不接金吾仓库,只有 Kubernetes / Kubernetes alone, without Jinwu's registry
+END
+}
+
+programs() {
+  need iproute2 util-linux procps openssl socat nftables conntrack runc containernetworking-plugins ca-certificates
+  # containerd 1.7 and etcd 3.5 of the next release, unpacked beside the system, where they start no service.
+  (
+    cache=$cache/k8s
+    mkdir -p "$cache/bin"
+    for file in containerd containerd-shim-runc-v2 ctr; do next_debian containerd "usr/bin/$file"; done
+    next_debian etcd-server usr/bin/etcd
+  )
+  kubernetes
+  pod_image
+  [ -z "$gvisor" ] || gvisor
+}
+
+# What components a lab of this shape has.
+components() {
+  local i
+  echo machine etcd apiserver controller-manager scheduler
+  [ -n "$bare" ] || echo relay
+  for i in $(seq "$nodes"); do
+    echo "machine-$i" "containerd-$i" "kubelet-$i" "proxy-$i"
+    [ -n "$bare" ] || [ ! -f "$lab/relay/ca.crt" ] || echo "relay-$i"
+  done
+}
+
+# down, running, degraded (up again mends it) or broken (up again starts anew). Takes the shape from the running lab.
+state() {
+  [ -d "$group" ] && [ -f "$lab/shape" ] || { [ -d "$group" ] && echo broken || echo down; return; }
+  local component found=running
+  # An interrupted start may have left half a network.
+  [ -f "$lab/run/network" ] || { echo broken; return; }
+  for component in $(components); do
+    alive "$component" && continue
+    case $component in
+      machine*) echo broken; return ;;
+      *) found=degraded ;;
+    esac
+  done
+  [ -f "$lab/complete" ] || found=degraded
+  echo $found
+}
+
+shape() { printf 'nodes=%s gvisor=%s bare=%s\n' "$nodes" "$gvisor" "$bare"; }
+
+running_shape() { [ -f "$lab/shape" ] && eval "$(cat "$lab/shape")"; }
+
+up() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --nodes)
+        nodes=${2:-}
+        shift
+        ;;
+      --nodes=*) nodes=${1#*=} ;;
+      --gvisor) gvisor=1 ;;
+      --bare) bare=1 ;;
+      *) usage >&2; exit 2 ;;
+    esac
+    shift
+  done
+  case $nodes in 1 | 2) ;; *) say "--nodes 须为 1 或 2 / --nodes takes 1 or 2"; exit 2 ;; esac
+  if [ "$(id -u)" -ne 0 ]; then
+    say "实验集群须 root:它要建立命名空间与 cgroup / the lab needs root: it makes namespaces and cgroups"
+    exit 2
+  fi
+  case $lab/ in
+    /etc/* | /var/lib/* | /var/log/* | /run/*)
+      say "JINWU_LAB=$lab:不能在 /etc /var/lib /var/log /run 之下,机器在那里各有自己的一份 / must not lie below /etc, /var/lib, /var/log or /run, of which every machine has its own"
+      exit 2
+      ;;
+  esac
+  programs
+  mkdir -p "$lab"
+  exec 9>"$lab.lock"
+  flock 9
+  local begun=${EPOCHREALTIME/./} i
+  case $(running_shape || true; state) in
+    broken | down) clear_away ;;
+    *)
+      if [ "$(shape)" != "$(cat "$lab/shape")" ]; then
+        say "正在运行的是另一种配置($(cat "$lab/shape"));先执行 ./x lab down / what runs has another shape ($(cat "$lab/shape")): ./x lab down first"
+        exit 2
+      fi
+      ;;
+  esac
+  mkdir -p "$lab/run" "$lab/log" "$lab/relay"
+  rm -f "$lab/complete"
+  shape >"$lab/shape"
+  make_groups
+  pki
+  machine control
+  for i in $(seq "$nodes"); do machine "node-$i"; done
+  network
+  control_store
+  for i in $(seq "$nodes"); do runtime "$i"; done
+  control
+  objects
+  for i in $(seq "$nodes"); do kubelet "$i"; done
+  [ -n "$bare" ] || relay
+  for i in $(seq "$nodes"); do until_ready 120 "kubelet-$i" node_ready "$i"; done
+  until_ready 30 controller-manager kubectl get serviceaccount default
+  touch "$lab/complete"
+  local took=$(((${EPOCHREALTIME/./} - begun) / 10000))
+  printf 'Kubernetes v%s,%s 个节点就绪,用时 %d.%02d s / %s nodes Ready in %d.%02d s\n' "$kubernetes_version" "$nodes" $((took / 100)) $((took % 100)) "$nodes" $((took / 100)) $((took % 100))
+}
+
+# Ready by the API server, which believes a dead kubelet for a minute; so the kubelet is asked too, and services must work.
+node_ready() {
+  [ "$(kubectl get node "node-$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ] &&
+    [ "$(kubectl get --raw "/api/v1/nodes/node-$1/proxy/healthz")" = ok ] &&
+    on "node-$1" nft list table ip kube-proxy
+}
+
+# Ends and removes everything but logs; works on any remains.
+clear_away() {
+  local events=$group/cgroup.events
+  if [ -d "$group" ]; then
+    echo 1 >"$group/cgroup.kill"
+    for _ in $(seq 200); do
+      grep -q '^populated 0' "$events" && break
+      sleep 0.05
+    done
+  fi
+  remove_groups
+  if [ -d "$lab" ]; then
+    if grep -q " $lab/" /proc/self/mounts; then
+      say "主机上有挂载在 $lab 之下,请先卸载 / something is mounted below $lab on the host: unmount it first"
+      exit 1
+    fi
+    find "$lab" -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf --one-file-system {} +
+    if [ "${1:-}" != keep ]; then rm -rf "$lab/log"; fi
+  fi
+}
+
+down() {
+  mkdir -p "$(dirname "$lab")"
+  exec 9>"$lab.lock"
+  flock 9
+  clear_away keep
+  rm -f "$lab.lock"
+}
+
+status() {
+  running_shape || true
+  local is component list='' node ready
+  is=$(state)
+  if [ "${1:-}" != --json ]; then
+    echo "$is  $lab"
+    [ "$is" = down ] && return
+    for component in $(components); do
+      printf '%-20s %s\n' "$component" "$(alive "$component" && cat "$lab/run/$component.pid" || echo '-')"
+    done
+    kubectl get nodes -o wide 2>/dev/null || true
+    return
+  fi
+  if [ "$is" = down ]; then
+    printf '{"state":"down"}\n'
+    return
+  fi
+  for component in $(components); do
+    list+=${list:+,}$(printf '"%s":%s' "$component" "$(alive "$component" && cat "$lab/run/$component.pid" || echo null)")
+  done
+  ready=$(kubectl get nodes -o jsonpath='{range .items[*]}{"\""}{.metadata.name}{"\":{\"ready\":\""}{.status.conditions[?(@.type=="Ready")].status}{"\",\"address\":\""}{.status.addresses[?(@.type=="InternalIP")].address}{"\"}\n"}{end}' 2>/dev/null | paste -sd, -) || ready=
+  printf '{"state":"%s","kubernetes":"v%s","gvisor":%s,"bare":%s,"api":"https://%s:6443","kubeconfig":"%s","audit":"%s","cgroup":"%s","components":{%s},"nodes":{%s}}\n' \
+    "$is" "$kubernetes_version" "$([ -n "$gvisor" ] && echo true || echo false)" "$([ -n "$bare" ] && echo true || echo false)" \
+    "$control_address" "$lab/pki/admin.kubeconfig" "$lab/log/audit.jsonl" "/$name" "$list" "$ready"
+}
+
+running() {
+  running_shape || true
+  case $(state) in
+    running | degraded) ;;
+    *) say "实验集群未运行:./x lab up / the lab does not run: ./x lab up"; exit 1 ;;
+  esac
+}
+
+enter() {
+  running
+  case ${1:-} in
+    control | node-1 | node-2) ;;
+    *) usage >&2; exit 2 ;;
+  esac
+  local machine=$1
+  shift
+  [ $# -gt 0 ] || set -- bash
+  on "$machine" env PATH="$programs:$PATH" "$@"
+}
+
+# With the credential in REGISTRY_USER and REGISTRY_PASSWORD, or else with that of the installation's first robot.
+push() {
+  need skopeo
+  [ -f "$pod_image" ] || pod_image
+  if [ -z "${REGISTRY_USER:-}" ]; then
+    local robot
+    robot=$("$root/x" jinwu --json info | sed -n 's/.*"robot":{"name":"\([^"]*\)","secret":"\([^"]*\)".*/\1 \2/p')
+    REGISTRY_USER=${robot% *} REGISTRY_PASSWORD=${robot#* }
+  fi
+  if [ $# -ne 1 ] || [ -z "$REGISTRY_USER" ]; then
+    say "用法:./x lab push 仓库:标签;凭据取自 REGISTRY_USER 与 REGISTRY_PASSWORD / usage: ./x lab push REPOSITORY:TAG, credential in REGISTRY_USER and REGISTRY_PASSWORD"
+    exit 2
+  fi
+  local certificates
+  certificates=$(mktemp -d)
+  cp "${JINWU_HOME:-$root/.jinwu/data}/tls/ca.crt" "$certificates/"
+  skopeo --insecure-policy copy --quiet --dest-cert-dir "$certificates" --dest-creds "${REGISTRY_USER:?}:${REGISTRY_PASSWORD:?}" \
+    "oci-archive:$pod_image" "docker://localhost:$registry_port/$1" || { rm -r "$certificates"; exit 1; }
+  rm -r "$certificates"
+}
+
+command=${1:-help}
+shift || true
+case $command in
+  up) up "$@" ;;
+  down) down ;;
+  status) status "$@" ;;
+  kubectl)
+    running
+    kubectl "$@"
+    ;;
+  enter) enter "$@" ;;
+  push) push "$@" ;;
+  help | -h | --help) usage ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac

@@ -1,0 +1,111 @@
+// The one program of the lab's image: a pause, a server and a client, so that tests need no foreign image.
+//
+//	pod                 waits for a signal and reaps what is left to it (the sandbox of every pod)
+//	pod serve ADDRESS   HTTP; answers with its host name and the address it saw, one line of log per request
+//	pod fetch URL       prints what the URL answers; ends with 1 if it does not within five seconds
+//	pod hostname        prints the host name
+//	pod kernel          prints the kernel's release (gVisor answers with its own)
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var err error
+	switch words := os.Args[1:]; {
+	case len(words) == 0:
+		pause()
+	case words[0] == "serve" && len(words) == 2:
+		go pause()
+		err = serve(words[1])
+	case words[0] == "fetch" && len(words) == 2:
+		err = fetch(words[1])
+	case words[0] == "hostname" && len(words) == 1:
+		fmt.Println(hostname())
+	case words[0] == "kernel" && len(words) == 1:
+		err = kernel()
+	default:
+		err = fmt.Errorf("not understood: %s; usage: pod [serve ADDRESS | fetch URL | hostname | kernel]", strings.Join(words, " "))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// The first process of a pid namespace inherits its orphans.
+func pause() {
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGCHLD)
+	for received := range signals {
+		if received != syscall.SIGCHLD {
+			os.Exit(0)
+		}
+		for {
+			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+				break
+			}
+		}
+	}
+}
+
+func serve(address string) error {
+	server := http.Server{
+		Addr:              address,
+		ReadHeaderTimeout: 5 * time.Second,
+		Handler: http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+			from, _, _ := net.SplitHostPort(request.RemoteAddr)
+			fmt.Printf("%s %s from %s\n", request.Method, request.URL.Path, from)
+			fmt.Fprintf(answer, "%s saw %s\n", hostname(), from)
+		}),
+	}
+	fmt.Println("serving", address)
+	return server.ListenAndServe()
+}
+
+func fetch(url string) error {
+	client := http.Client{Timeout: 5 * time.Second}
+	answer, err := client.Get(url)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, answer.Status)
+	}
+	_, err = io.Copy(os.Stdout, io.LimitReader(answer.Body, 1<<20))
+	return err
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "?"
+	}
+	return name
+}
+
+func kernel() error {
+	var name syscall.Utsname
+	if err := syscall.Uname(&name); err != nil {
+		return err
+	}
+	release := make([]byte, 0, len(name.Release))
+	for _, c := range name.Release {
+		if c == 0 {
+			break
+		}
+		release = append(release, byte(c))
+	}
+	fmt.Println(string(release))
+	return nil
+}
