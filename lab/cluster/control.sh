@@ -34,7 +34,7 @@ control() {
   if ! alive controller-manager; then
     launch_on control controller-manager "$kubernetes/kube-controller-manager" --leader-elect=false --bind-address 127.0.0.1 --profiling=false \
       --kubeconfig "$p/controller-manager.kubeconfig" --authentication-kubeconfig "$p/controller-manager.kubeconfig" \
-      --authorization-kubeconfig "$p/controller-manager.kubeconfig" --use-service-account-credentials \
+      --authorization-kubeconfig "$p/controller-manager.kubeconfig" --use-service-account-credentials --kube-api-qps 500 --kube-api-burst 500 \
       --service-account-private-key-file "$p/sa.key" --root-ca-file "$p/ca.crt" \
       --cluster-signing-cert-file "$p/ca.crt" --cluster-signing-key-file "$p/ca.key" \
       --cluster-cidr "$pods.0.0/16" --service-cluster-ip-range "$services"

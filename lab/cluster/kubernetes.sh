@@ -7,12 +7,15 @@ kubernetes_version=1.34.4
 kubernetes_programs=(kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl)
 kubernetes=$cache/k8s/v$kubernetes_version
 
-kubernetes() {
-  local program missing=()
+kubernetes_built() {
+  local program
   for program in "${kubernetes_programs[@]}"; do
-    [ -x "$kubernetes/$program" ] || missing+=("$program")
+    [ -x "$kubernetes/$program" ] || return 1
   done
-  [ ${#missing[@]} -eq 0 ] && return
+}
+
+kubernetes() {
+  ! kubernetes_built || return 0
   go_present "Kubernetes $kubernetes_version"
   say "编译 Kubernetes $kubernetes_version,只此一次,约十分钟 / building Kubernetes $kubernetes_version, this once, about ten minutes"
   local work=$cache/k8s/build-$kubernetes_version
@@ -21,6 +24,7 @@ kubernetes() {
     # One build at a time; the one that waited finds everything built.
     exec 8>"$cache/k8s/lock"
     flock 8
+    ! kubernetes_built || exit 0
     cd "$work"
     export GOFLAGS=-mod=mod CGO_ENABLED=0
     (cd / && kubernetes_module) >"$work.mod" && mv "$work.mod" go.mod || exit 1
