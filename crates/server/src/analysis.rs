@@ -8,6 +8,7 @@ use jinwu_model::report::{Engines, ImageReport, Unscannable, UnscannableReason};
 use jinwu_model::{Decision, Digest, RepositoryName};
 use jinwu_registry::seam::{Feed, Inspector};
 use jinwu_scan::client::{ComposeRequest, LayerOutcome, Pending, Pool, Progress};
+use jinwu_scan::engine::layer_engines;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -151,10 +152,7 @@ impl Analyses {
 
     /// Analyses of other engines are of no use any more and stand in another folder.
     fn path(&self, digest: &Digest) -> PathBuf {
-        let mut engines = self.engines();
-        // Advisories are matched when an image is composed, not when a layer is read.
-        engines.remove("advisories");
-        let text = serde_json::to_string(&engines).unwrap_or_default();
+        let text = serde_json::to_string(&layer_engines(&self.engines())).unwrap_or_default();
         let key = hex::encode(&jinwu_trust::sha256(text.as_bytes())[..8]);
         self.0.root.join(key).join(&digest.hex()[..2]).join(format!("{}-{}", digest.algorithm(), digest.hex()))
     }
