@@ -1,6 +1,8 @@
 //! How a layer is compressed, told from its first bytes as runtimes do, and its decoder.
 
 use std::io::{self, BufRead, Read};
+// For its `std` feature: without it the checksum and copies use no vector instructions.
+use zlib_rs as _;
 
 /// A compression every runtime unpacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,8 +6,8 @@
 
 use crate::inflate::{self, Compression};
 use crate::tar::{self, BLOCK, Entry, Header, Pending};
+use aws_lc_rs::digest::{Context, SHA256};
 use jinwu_model::{Algorithm, Digest};
-use sha2::Digest as _;
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 
@@ -82,8 +82,8 @@ pub enum WalkError {
 
 /// A multiple of [`BLOCK`], so that headers never lie across two blocks.
 const CHUNK: usize = 512 << 10;
-/// Blocks in flight between the two threads.
-const IN_FLIGHT: usize = 4;
+/// Blocks in flight between the two threads: one that examines a long file does not stop the other.
+const IN_FLIGHT: usize = 24;
 /// What an analyzer sees of a file before it decides.
 pub const HEAD: usize = 4096;
 
@@ -145,7 +145,7 @@ struct Producer<'a> {
 /// Counts and hashes what is read through it.
 struct Stored<R> {
     input: R,
-    hash: Option<sha2::Sha256>,
+    hash: Option<Context>,
     count: std::rc::Rc<std::cell::Cell<u64>>,
 }
 
@@ -163,14 +163,14 @@ impl<R: Read> Read for Stored<R> {
 impl Producer<'_> {
     fn run(self, input: impl Read, hash_stored: bool) -> Result<Walked, Stopped> {
         let count = std::rc::Rc::new(std::cell::Cell::new(0));
-        let mut stored = Stored { input, hash: hash_stored.then(sha2::Sha256::new), count: count.clone() };
+        let mut stored = Stored { input, hash: hash_stored.then(|| Context::new(&SHA256)), count: count.clone() };
         // A growing file may give its first bytes one by one.
         let mut magic = [0; 6];
         let known = fill(&mut stored, &mut magic).map_err(|e| Stopped::Failed(input_error(&e, Compression::Plain, 0, 0)))?;
         let magic = magic.get(..known).unwrap_or_default();
         let compression = recognise(magic).map_err(Stopped::Failed)?;
         let mut input = BufReader::with_capacity(256 << 10, io::Cursor::new(magic).chain(stored));
-        let mut hash = sha2::Sha256::new();
+        let mut hash = Context::new(&SHA256);
         let mut inflated = 0_u64;
         {
             let place = |e: io::Error, inflated: u64| Stopped::Failed(input_error(&e, compression, count.get(), inflated));
@@ -241,8 +241,8 @@ fn recognise(magic: &[u8]) -> Result<Compression, WalkError> {
     inflate::sniff(magic).ok_or_else(|| WalkError::UnknownFormat("compressed with xz or bzip2, which this scanner does not read".into()))
 }
 
-fn sha256(hash: sha2::Sha256) -> Result<Digest, Stopped> {
-    Digest::from_bytes(Algorithm::Sha256, &hash.finalize()).map_err(|e| Stopped::Failed(WalkError::Unreadable(e.to_string())))
+fn sha256(hash: Context) -> Result<Digest, Stopped> {
+    Digest::from_bytes(Algorithm::Sha256, hash.finish().as_ref()).map_err(|e| Stopped::Failed(WalkError::Unreadable(e.to_string())))
 }
 
 fn input_error(e: &io::Error, compression: Compression, stored: u64, inflated: u64) -> WalkError {

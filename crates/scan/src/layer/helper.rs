@@ -1,20 +1,22 @@
 //! A second thread for malware rules.
+//!
+//! Files are put on a shelf between the two threads while there is room. The second thread takes
+//! from it; the first scans itself what has no room, and helps to clear the shelf at the end.
 
 use crate::analysis::MalwareHit;
 use crate::engine::{MalwareEngine, MalwareFactory};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Larger files are not copied for another thread.
-const MAX_COPY: usize = 1 << 20;
-/// Files that wait for the second thread.
-const QUEUE: usize = 16;
+/// Bytes of files that wait for the second thread. A longer file is not copied.
+const MAX_WAITING: usize = 48 << 20;
 /// Bytes scanned before the second thread is woken: small layers are done sooner without it.
 const WORTHWHILE: usize = 4 << 20;
 
 /// Scans files here or on the second thread.
 pub(super) struct MalwareScan<'a> {
     engine: &'a mut (dyn MalwareEngine + 'static),
-    jobs: Option<SyncSender<Job>>,
+    shelf: Option<&'a Shelf>,
     done: Vec<Scanned>,
     files: usize,
     bytes: usize,
@@ -35,6 +37,20 @@ struct Job {
     bytes: Vec<u8>,
 }
 
+#[derive(Default)]
+struct Shelf {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    bytes: usize,
+    /// Nothing more will come.
+    closed: bool,
+}
+
 /// Runs `work` with a scan that has a second thread, if one can be made; gives what `work` gave and
 /// all results in order.
 pub(super) fn with_help<T>(
@@ -42,14 +58,18 @@ pub(super) fn with_help<T>(
     factory: Option<&MalwareFactory>,
     work: impl FnOnce(MalwareScan<'_>) -> (T, MalwareScan<'_>),
 ) -> (T, Vec<Scanned>) {
+    let shelf = Shelf::default();
     std::thread::scope(|scope| {
-        let (jobs, queue) = sync_channel(QUEUE);
-        let helper = factory.map(|make| scope.spawn(move || help(make, &queue)));
-        let jobs = helper.is_some().then_some(jobs);
-        let (result, scan) = work(MalwareScan { engine, jobs, done: Vec::new(), files: 0, bytes: 0 });
-        let MalwareScan { mut done, jobs, .. } = scan;
-        // Ends the second thread once it has done what it has.
-        drop(jobs);
+        let helper = factory.map(|make| scope.spawn(|| help(make, &shelf)));
+        // However the work ends, the second thread is to end as well.
+        let closing = Closing(&shelf);
+        let shared = helper.is_some().then_some(&shelf);
+        let (result, mut scan) = work(MalwareScan { engine, shelf: shared, done: Vec::new(), files: 0, bytes: 0 });
+        drop(closing);
+        while let Some(job) = shelf.take_waiting() {
+            scan.scan_here(job.number, &job.path, &job.bytes);
+        }
+        let mut done = scan.done;
         if let Some(helper) = helper {
             match helper.join() {
                 Ok(others) => done.extend(others),
@@ -62,10 +82,10 @@ pub(super) fn with_help<T>(
     })
 }
 
-fn help(make: &MalwareFactory, queue: &Receiver<Job>) -> Vec<Scanned> {
+fn help(make: &MalwareFactory, shelf: &Shelf) -> Vec<Scanned> {
     let mut done = Vec::new();
     // Nothing is loaded before there is something to do.
-    let Ok(first) = queue.recv() else { return done };
+    let Some(first) = shelf.take() else { return done };
     let Ok(mut engine) = make() else {
         // The first thread made the same engine; without a second one it would lose this file.
         std::process::abort()
@@ -76,7 +96,7 @@ fn help(make: &MalwareFactory, queue: &Receiver<Job>) -> Vec<Scanned> {
         if !hits.is_empty() || !truncated.is_empty() {
             done.push(Scanned { number: job.number, path: job.path, hits, truncated });
         }
-        next = queue.recv().ok();
+        next = shelf.take();
     }
     done
 }
@@ -90,15 +110,72 @@ impl MalwareScan<'_> {
         let number = self.files;
         self.files += 1;
         self.bytes = self.bytes.saturating_add(bytes.len());
-        if let Some(jobs) = self.jobs.as_ref().filter(|_| self.bytes > WORTHWHILE && bytes.len() <= MAX_COPY) {
-            let job = Job { number, path: path.to_owned(), bytes: bytes.to_vec() };
-            if jobs.try_send(job).is_ok() {
-                return;
-            }
+        let shelved = self.bytes > WORTHWHILE && self.shelf.is_some_and(|shelf| shelf.put(number, path, bytes));
+        if !shelved {
+            self.scan_here(number, path, bytes);
         }
+    }
+
+    fn scan_here(&mut self, number: usize, path: &str, bytes: &[u8]) {
         let (hits, truncated) = self.engine.scan(path, bytes);
         if !hits.is_empty() || !truncated.is_empty() {
             self.done.push(Scanned { number, path: path.to_owned(), hits, truncated });
         }
+    }
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Copies a file onto the shelf; false when it has no room.
+    fn put(&self, number: usize, path: &str, bytes: &[u8]) -> bool {
+        if self.lock().bytes + bytes.len() > MAX_WAITING {
+            return false;
+        }
+        // One thread puts: the room is still there after the copy.
+        let job = Job { number, path: path.to_owned(), bytes: bytes.to_vec() };
+        let mut waiting = self.lock();
+        waiting.bytes += job.bytes.len();
+        waiting.jobs.push_back(job);
+        drop(waiting);
+        self.changed.notify_one();
+        true
+    }
+
+    /// The next file, waiting for one; none once the shelf is closed and empty.
+    fn take(&self) -> Option<Job> {
+        let mut waiting = self.lock();
+        loop {
+            if let Some(job) = waiting.next() {
+                return Some(job);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn take_waiting(&self) -> Option<Job> {
+        self.lock().next()
+    }
+}
+
+impl Waiting {
+    fn next(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front()?;
+        self.bytes -= job.bytes.len();
+        Some(job)
+    }
+}
+
+struct Closing<'a>(&'a Shelf);
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
     }
 }
