@@ -1,7 +1,7 @@
 //! Documents compiled and bounded: what a policy can cost is limited when it is loaded.
 
 use crate::PolicyError;
-use crate::document::{API_VERSION, Document, KIND, Validation};
+use crate::document::{API_VERSION, Document, KIND, KIND_WORKLOAD, Validation};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr};
 use cel::Program;
 
@@ -36,7 +36,8 @@ pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError
     let document: Document = serde_saphyr::from_str(yaml).map_err(|e| PolicyError::Yaml(e.to_string()))?;
     let policy = document.metadata.name.clone();
     let invalid = |detail: String| PolicyError::Invalid { policy: policy.clone(), detail };
-    if document.api_version != API_VERSION || document.kind != KIND {
+    let of_workloads = builtin && document.kind == KIND_WORKLOAD;
+    if document.api_version != API_VERSION || (document.kind != KIND && !of_workloads) {
         return Err(invalid(format!(
             "apiVersion and kind must be {API_VERSION} and {KIND}, not {} and {}",
             document.api_version, document.kind
@@ -48,7 +49,10 @@ pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError
     if !name_good {
         return Err(invalid("metadata.name must be 1 to 63 lower-case letters, digits and '-', beginning with a letter".into()));
     }
-    if document.spec.validations.is_empty() || document.spec.validations.len() > 32 || document.spec.variables.len() > 32 {
+    if of_workloads != document.spec.validations.is_empty() || of_workloads == document.spec.controls.is_empty() {
+        return Err(invalid(format!("{KIND} has validations and no controls, {KIND_WORKLOAD} controls and no validations")));
+    }
+    if document.spec.validations.len() > 32 || document.spec.variables.len() > 32 {
         return Err(invalid("a policy has 1 to 32 validations and at most 32 variables".into()));
     }
     let one = |place: &str, source: &str| expression(&policy, place, source);

@@ -42,7 +42,11 @@ pub struct Spec {
     pub match_conditions: Vec<Condition>,
     #[serde(default)]
     pub variables: Vec<Variable>,
+    #[serde(default)]
     pub validations: Vec<Validation>,
+    /// Of a [`KIND_WORKLOAD`]: the checks of the admission gate that this policy switches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub controls: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -92,9 +96,12 @@ pub struct Validation {
     pub advice: Option<Text>,
 }
 
-/// The one `apiVersion` and `kind`.
+/// The one `apiVersion`.
 pub const API_VERSION: &str = "policy.jinwu.io/v1";
+/// Judges images, by `validations`.
 pub const KIND: &str = "ImagePolicy";
+/// Judges what is asked of a cluster, by built-in `controls`.
+pub const KIND_WORKLOAD: &str = "WorkloadPolicy";
 
 impl Modes {
     pub fn at(&self, level: jinwu_model::ProtectionLevel) -> Mode {
@@ -104,5 +111,11 @@ impl Modes {
             3 => self.three,
             _ => self.four,
         }
+    }
+}
+
+impl Document {
+    pub fn judges_images(&self) -> bool {
+        self.kind == KIND
     }
 }

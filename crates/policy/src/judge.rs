@@ -26,7 +26,7 @@ pub struct Scope<'a> {
 /// what cannot be judged does not pass.
 pub fn judge(set: &PolicySet, gate: Gate, scope: &Scope<'_>, facts: &Facts, id: DecisionId) -> Decision {
     let mut violations = Vec::new();
-    for (name, policy) in set.policies.iter().filter(|(_, p)| p.document.spec.gates.contains(&gate)) {
+    for (name, policy) in set.policies.iter().filter(|(_, p)| p.document.judges_images() && p.document.spec.gates.contains(&gate)) {
         let mode = scope.modes.get(name).copied().unwrap_or_else(|| policy.document.spec.modes.at(scope.level));
         let found = evaluate(policy, facts, scope.level).unwrap_or_else(|error| {
             vec![Found {

@@ -13,7 +13,7 @@ pub struct PolicySet {
 }
 
 /// The built-in policies, one file each under `policies/`.
-pub const BUILTIN: [&str; 10] = [
+pub const BUILTIN: [&str; 24] = [
     include_str!("../../../policies/known-vulnerability.yaml"),
     include_str!("../../../policies/embedded-secret.yaml"),
     include_str!("../../../policies/environment-password.yaml"),
@@ -24,6 +24,20 @@ pub const BUILTIN: [&str; 10] = [
     include_str!("../../../policies/unscannable.yaml"),
     include_str!("../../../policies/integrity.yaml"),
     include_str!("../../../policies/uncovered-distribution.yaml"),
+    include_str!("../../../policies/privileged-container.yaml"),
+    include_str!("../../../policies/host-namespaces.yaml"),
+    include_str!("../../../policies/host-filesystem.yaml"),
+    include_str!("../../../policies/added-capabilities.yaml"),
+    include_str!("../../../policies/kernel-protection.yaml"),
+    include_str!("../../../policies/restricted-profile.yaml"),
+    include_str!("../../../policies/privileged-user.yaml"),
+    include_str!("../../../policies/image-registry.yaml"),
+    include_str!("../../../policies/unknown-image.yaml"),
+    include_str!("../../../policies/container-entry.yaml"),
+    include_str!("../../../policies/exposed-service.yaml"),
+    include_str!("../../../policies/excessive-permission.yaml"),
+    include_str!("../../../policies/level-change.yaml"),
+    include_str!("../../../policies/sandboxed-runtime.yaml"),
 ];
 
 impl PolicySet {

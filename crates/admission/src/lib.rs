@@ -1,0 +1,4 @@
+//! Admission of Kubernetes: reviews in, decisions out.
+#![forbid(unsafe_code)]
+
+pub mod protocol;

@@ -1,0 +1,228 @@
+//! What a gate in a cluster and the server tell each other, as JSON over HTTPS.
+//!
+//! | gate asks | server answers |
+//! |---|---|
+//! | `GET /gate/v1/bundle?have=GENERATION&wait=SECONDS` | [`Signed`] around a [`Bundle`]; 304 when it is still the one the gate has |
+//! | `POST /gate/v1/images` with an [`ImageQuestion`] | [`ImageAnswer`] |
+//! | `POST /gate/v1/records` with a [`Batch`] | [`Taken`], once every record is durable |
+//!
+//! The gate shows its cluster's secret as a bearer token. It decides by the newest bundle it has,
+//! whether the server answers or not; the bundle is signed, so a copy kept in the cluster cannot be
+//! changed there.
+
+use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel, Record, Text};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A bundle as it travels and is kept: the exact bytes that were signed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// JSON of a [`Bundle`].
+    pub bundle: String,
+    /// Ed25519 over `jinwu-bundle:` and the text, hex.
+    pub signature: String,
+}
+
+/// What is put before a bundle's text when it is signed, so that no other signed text passes for one.
+pub const SIGNED_AS: &str = "jinwu-bundle:";
+
+/// Everything a gate decides by.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bundle {
+    pub cluster: String,
+    /// Changes with anything below; opaque.
+    pub generation: String,
+    /// Unix milliseconds.
+    pub made: i64,
+    /// Level of a namespace whose label `jinwu.io/level` is absent or not 1 to 4.
+    pub default_level: ProtectionLevel,
+    /// The strongest any policy may act, by namespace (`*` for all others). A new cluster starts at
+    /// 告警: what would be refused is only recorded.
+    pub enforcement: BTreeMap<String, Mode>,
+    /// Namespace (`*` for all others) → policy → mode, where it is not the level's default.
+    pub modes: BTreeMap<String, BTreeMap<PolicyId, Mode>>,
+    pub exceptions: Vec<WorkloadException>,
+    pub grants: Vec<EntryGrant>,
+    /// Custom policies: YAML documents.
+    pub policies: Vec<String>,
+    /// Registry hosts (`host[:port]`) images may come from; ours are among them.
+    pub registries: Vec<String>,
+    /// Those of [`Bundle::registries`] that are Jinwu's own: only they can say what an image is.
+    pub own_registries: Vec<String>,
+    /// Who may set a namespace's level: user names, or groups after `group:`.
+    pub level_setters: Vec<String>,
+    pub base_platform: Vec<BaseComponent>,
+    /// Runtime classes that give a pod a kernel of its own.
+    pub sandboxed_runtimes: Vec<String>,
+    /// Subjects whose requests are refused until then.
+    pub blocked: Vec<BlockedSubject>,
+    /// Versions of everything that may change what is known about an image. An answer with another
+    /// generation is asked for again.
+    pub verdict_generation: String,
+}
+
+/// A base-platform component (基础平台组件) that may be privileged: by namespace and digest, and, where
+/// a key is given, only if the image's cosign signature verifies with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseComponent {
+    pub namespace: String,
+    pub digest: Digest,
+    /// PEM public key that signed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    pub approver: String,
+    pub reason: String,
+}
+
+/// Lifts one policy for something named, for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkloadException {
+    pub id: String,
+    pub policy: PolicyId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `deployment/web`: kind in small letters and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// Digest of the image of the container the violation is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    /// Unix milliseconds.
+    pub expires: i64,
+}
+
+/// Leave to enter a running container (IA-3): a named person, a workload, a reason, a time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EntryGrant {
+    pub id: String,
+    /// The user name Kubernetes authenticates.
+    pub person: String,
+    pub namespace: String,
+    /// A pod's name, or `*` for every pod of the namespace; a trailing `*` stands for any ending.
+    pub pod: String,
+    /// Of `exec`, `attach`, `portforward`, `debug`, `proxy`.
+    pub ways: Vec<String>,
+    pub reason: String,
+    pub approver: String,
+    /// Unix milliseconds.
+    pub not_before: i64,
+    pub expires: i64,
+}
+
+/// Someone whose requests are refused: a stolen token, an account under attack.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockedSubject {
+    pub id: String,
+    pub user: String,
+    /// Only requests with this credential (`jti` of a bound token); absent: all of the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    pub reason: String,
+    /// Unix milliseconds.
+    pub expires: i64,
+}
+
+/// What is known about an image reference?
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageQuestion {
+    /// As the pod names it, with registry: `localhost:5443/demo/app:1.0`, `…@sha256:…`.
+    pub reference: String,
+    /// `linux/amd64`; absent: every platform of an index counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+}
+
+/// What is known about an image. Modes are not in it: they depend on the namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageAnswer {
+    pub reference: String,
+    /// What the reference stands for now; absent when it does not exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<Digest>,
+    pub knowledge: Knowledge,
+    pub verdict_generation: String,
+    /// Unix milliseconds; then it must be asked for again: nearest expiry of an exception, or the
+    /// maximum age of a scan.
+    pub valid_until: i64,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "state")]
+pub enum Knowledge {
+    /// Scanned and judged by every policy of the admission gate.
+    Judged {
+        /// The uid the image's own USER resolves to; absent: it cannot be told, which counts as root.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        uid: Option<u32>,
+        /// Where the uid comes from, in words.
+        user_basis: String,
+        findings: Vec<ImageFinding>,
+    },
+    /// Nothing is known, and why: it does not exist, was never scanned, or is not ours.
+    Unknown { why: Text },
+}
+
+/// One policy an image does not meet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImageFinding {
+    pub policy: PolicyId,
+    pub clauses: Vec<ClauseId>,
+    /// Default modes of the policy for levels 1 to 4.
+    pub modes: [Mode; 4],
+    pub finding: Text,
+    pub advice: Text,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exception: Option<String>,
+}
+
+/// Records on their way to the ledger.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Batch {
+    /// Which gate: its pod's name.
+    pub gate: String,
+    /// At most [`MAX_BATCH`].
+    pub records: Vec<Entry>,
+    pub status: GateStatus,
+}
+
+/// A record with the name by which a second copy is recognised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// UUID; the audit id and stage of an audit event.
+    pub id: String,
+    pub record: Record,
+}
+
+/// How a gate is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GateStatus {
+    pub version: String,
+    /// Generation of the bundle it decides by.
+    pub generation: String,
+    /// Records waiting in its spool.
+    pub waiting: u64,
+    /// Reviews answered since it started, and refused.
+    pub reviews: u64,
+    pub refused: u64,
+}
+
+/// How many of a batch were new. All of them are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Taken {
+    pub new: u64,
+    pub repeated: u64,
+}
+
+/// Records in one batch, at most.
+pub const MAX_BATCH: usize = 2000;
