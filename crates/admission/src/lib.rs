@@ -1,4 +1,22 @@
-//! Admission of Kubernetes: reviews in, decisions out.
+//! Admission of Kubernetes: reviews in, decisions out. No I/O, no clock.
+//!
+//! - [`protocol`]: what a gate and the server tell each other;
+//! - [`review`]: the API server's AdmissionReview, read strictly, and its answer;
+//! - [`rules`]: a bundle made ready: levels, modes, exceptions, grants;
+//! - [`check`]: what is looked at in a request, kind by kind; every check has a name that a policy of
+//!   kind WorkloadPolicy switches;
+//! - [`judge()`]: request, rules and what is known of the images → a [`Judgement`];
+//! - [`answer`]: the judgement in words, records and JSON patches.
 #![forbid(unsafe_code)]
 
+pub mod answer;
+pub mod check;
+pub mod judge;
 pub mod protocol;
+pub mod reference;
+pub mod review;
+pub mod rules;
+
+pub use judge::{Judgement, Question, judge};
+pub use review::{Operation, Request, Review, ReviewError};
+pub use rules::{Rules, Scope};
