@@ -1,0 +1,89 @@
+//! The admission webhooks.
+
+use crate::state::{Gate, now};
+use jinwu_admission::answer;
+use jinwu_admission::check::{Read, image};
+use jinwu_admission::judge::{Judgement, Question, judge};
+use jinwu_admission::protocol::Entry;
+use jinwu_admission::review::{Request, Response, Review, ReviewError};
+use jinwu_model::{DecisionId, Mode, Record};
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+
+/// Why there is no answer.
+pub(crate) enum Failure {
+    /// Not a review, or one that must not be answered.
+    Bad(ReviewError),
+    /// No bundle was ever had.
+    NotReady,
+}
+
+/// `/admit`: permits, warns or refuses.
+pub(crate) async fn validating(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let review = Review::parse(body).map_err(Failure::Bad)?;
+    let request = &review.request;
+    gate.count.reviews.fetch_add(1, Ordering::Relaxed);
+    let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
+    let judgement = decide(gate, request).await?;
+    let mut response = answer::validating(request, &judgement);
+    if !request.is_dry_run() {
+        let cluster = gate.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default();
+        let records = answer::records(request, &judgement, &cluster, now());
+        if let Err(error) = gate.spool.append(&entries(records)).await {
+            response = unrecordable(gate, request, &judgement, &error, response);
+        }
+    }
+    if !response.allowed {
+        gate.count.refused.fetch_add(1, Ordering::Relaxed);
+    }
+    Ok(response.body())
+}
+
+/// `/pin`: binds images to digests, refuses nothing.
+pub(crate) async fn pinning(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Failure> {
+    let review = Review::parse(body).map_err(Failure::Bad)?;
+    let request = &review.request;
+    gate.count.reviews.fetch_add(1, Ordering::Relaxed);
+    let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
+    let judgement = decide(gate, request).await?;
+    Ok(answer::pinning(request, &judgement.pins).body())
+}
+
+async fn decide(gate: &Gate, request: &Request<'_>) -> Result<Judgement, Failure> {
+    let rules = gate.rules().ok_or(Failure::NotReady)?;
+    let read = Read::of(request);
+    let labels = gate.namespaces.labels(request.namespace()).await;
+    let scope = rules.scope(request.namespace(), labels.as_ref());
+    let images = match &read {
+        Read::Pods { pods, .. } => {
+            let references: Vec<_> = image::references(pods).into_iter().map(|(_, r)| r).collect();
+            gate.images.about(&references, &rules).await
+        }
+        _ => HashMap::new(),
+    };
+    let id = DecisionId(uuid::Uuid::now_v7().to_string());
+    Ok(judge(&Question { request, read: &read, rules: &rules, scope, images: &images, now: now(), id }))
+}
+
+/// Too many at once: this one is told so at once, and may come again.
+fn shed(gate: &Gate, request: &Request<'_>) -> Vec<u8> {
+    gate.count.shed.fetch_add(1, Ordering::Relaxed);
+    Response::deny(&request.uid, 429, "金吾关口繁忙,请稍后重试 / jinwu: the gate is busy, try again in a moment".into()).body()
+}
+
+/// What cannot be recorded does not happen, where anything is enforced at all.
+fn unrecordable(gate: &Gate, request: &Request<'_>, judgement: &Judgement, error: &str, response: Response) -> Response {
+    tracing::error!(error, "records cannot be kept");
+    let enforced = gate.rules().is_none_or(|r| r.enforcement(&judgement.scope.namespace) == Mode::Block);
+    let message = format!("金吾无法写入审计记录:{error} / jinwu cannot keep the audit record: {error}");
+    if enforced {
+        return Response::deny(&request.uid, 503, message);
+    }
+    let mut response = response;
+    response.warnings.push(message.chars().take(240).collect());
+    response
+}
+
+pub(crate) fn entries(records: Vec<Record>) -> Vec<Entry> {
+    records.into_iter().map(|record| Entry { id: uuid::Uuid::now_v7().to_string(), record }).collect()
+}

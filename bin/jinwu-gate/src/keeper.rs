@@ -1,0 +1,249 @@
+//! What the gate keeps in its cluster: its certificate, the last bundle, its webhooks.
+//!
+//! Everything is written with the version it was read at, so replicas that do the same at once do not
+//! undo each other. A webhook that was changed or deleted is put right and recorded: the API server
+//! lets no webhook see that itself.
+
+use crate::admit::entries;
+use crate::state::{Gate, now};
+use anyhow::Context as _;
+use base64::Engine as _;
+use futures::StreamExt;
+use jinwu_admission::protocol::Signed;
+use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, TLS_SECRET, webhooks};
+use jinwu_model::{Kind, Outcome, Record, Subject};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Files that make up the certificate, as [`jinwu_trust::tls::ensure_certificates`] names them.
+const FILES: [&str; 5] = ["ca.crt", "ca.key", "server.crt", "server.key", "server.stamp"];
+
+pub(crate) struct Keeper {
+    client: Client,
+    secrets: Api<Secret>,
+    folder: PathBuf,
+    names: Vec<String>,
+}
+
+impl Keeper {
+    pub(crate) fn new(client: Client, folder: PathBuf, names: Vec<String>) -> Self {
+        Keeper { secrets: Api::namespaced(client.clone(), NAMESPACE), client, folder, names }
+    }
+
+    /// The certificate that all replicas share: the cluster's if it is good, else a new one.
+    /// Gives its files and whether they are other than before.
+    pub(crate) async fn certificate(&self) -> anyhow::Result<(jinwu_trust::tls::Certificates, bool)> {
+        let before = std::fs::read(self.folder.join("server.crt")).ok();
+        for _ in 0..5 {
+            let secret = self.secrets.get(TLS_SECRET).await.with_context(|| format!("secret {NAMESPACE}/{TLS_SECRET}: install again with jinwu cluster install"))?;
+            let data = secret.data.clone().unwrap_or_default();
+            std::fs::create_dir_all(&self.folder)?;
+            for name in FILES {
+                let path = self.folder.join(name);
+                match data.get(name) {
+                    Some(bytes) => jinwu_trust::files::write(&path, &bytes.0, 0o600)?,
+                    None => drop(std::fs::remove_file(&path)),
+                }
+            }
+            let made = jinwu_trust::tls::ensure_certificates(&self.folder, &self.names)?;
+            let now: BTreeMap<String, Vec<u8>> = FILES.iter().filter_map(|n| Some(((*n).to_owned(), std::fs::read(self.folder.join(n)).ok()?))).collect();
+            let same = now.len() == data.len() && now.iter().all(|(name, bytes)| data.get(name).is_some_and(|d| d.0 == *bytes));
+            let kept = if same { Ok(()) } else { self.replace(secret, now).await };
+            match kept {
+                Ok(()) => {
+                    let changed = std::fs::read(&made.chain).ok() != before;
+                    return Ok((made, changed));
+                }
+                // Another replica was first: take what it made.
+                Err(kube::Error::Api(e)) if e.code == 409 => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(e) => return Err(e.into()),
+            }
+        }
+        anyhow::bail!("secret {NAMESPACE}/{TLS_SECRET} changes all the time")
+    }
+
+    async fn replace(&self, secret: Secret, data: BTreeMap<String, Vec<u8>>) -> Result<(), kube::Error> {
+        let name = secret.name_any();
+        let secret = Secret { data: Some(data.into_iter().map(|(k, v)| (k, k8s_openapi::ByteString(v))).collect()), ..secret };
+        self.secrets.replace(&name, &PostParams::default(), &secret).await.map(drop)
+    }
+
+    /// The bundle of a cluster whose gates all begin anew while the server is away.
+    pub(crate) async fn bundle(&self) -> Option<Signed> {
+        let secret = self.secrets.get(BUNDLE_SECRET).await.ok()?;
+        serde_json::from_slice(&secret.data?.get("bundle.json")?.0).ok()
+    }
+
+    pub(crate) async fn keep_bundle(&self, signed: &Signed) {
+        let text = serde_json::to_string(signed).unwrap_or_default();
+        if text.len() > 900 << 10 {
+            tracing::warn!(bytes = text.len(), "the bundle is too large for a secret: it is kept on disk alone");
+            return;
+        }
+        let patch = serde_json::json!({"stringData": {"bundle.json": text}});
+        if let Err(error) = self.secrets.patch(BUNDLE_SECRET, &PatchParams::default(), &Patch::Merge(patch)).await {
+            tracing::warn!(%error, "the bundle could not be kept in the cluster");
+        }
+    }
+
+    /// Watches the webhooks and puts them right, for ever.
+    pub(crate) async fn keep_webhooks(self: Arc<Self>, gate: Arc<Gate>) {
+        let [validating, mutating] = ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"].map(|kind| {
+            let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind));
+            Api::<DynamicObject>::all_with(self.client.clone(), &resource)
+        });
+        let only = watcher::Config::default().fields(&format!("metadata.name={GATE}"));
+        let mut events = futures::stream::select(
+            watcher(validating.clone(), only.clone()).default_backoff().map(|e| e.map(drop)),
+            watcher(mutating.clone(), only).default_backoff().map(|e| e.map(drop)),
+        )
+        .boxed();
+        // What installs itself for the first time raises no alarm.
+        let mut installed = false;
+        loop {
+            match self.put_right([&validating, &mutating]).await {
+                Ok(changes) => {
+                    if installed {
+                        self.alarm(&gate, &changes).await;
+                    }
+                    installed = true;
+                }
+                Err(error) => tracing::error!(error = format!("{error:#}"), "the webhooks could not be put right"),
+            }
+            // An event, or a look every so often.
+            match tokio::time::timeout(Duration::from_secs(15), events.next()).await {
+                Ok(Some(Err(error))) => {
+                    tracing::warn!(%error, "watch of the webhooks");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+                Ok(Some(Ok(()))) | Err(_) => {}
+                Ok(None) => return,
+            }
+        }
+    }
+
+    async fn put_right(&self, apis: [&Api<DynamicObject>; 2]) -> anyhow::Result<Vec<String>> {
+        let authority = base64::engine::general_purpose::STANDARD.encode(std::fs::read(self.folder.join("ca.crt"))?);
+        let mut changes = Vec::new();
+        for (want, api) in webhooks(&authority).iter().zip(apis) {
+            let kind = want.get("kind").and_then(Value::as_str).unwrap_or_default();
+            match api.get_opt(GATE).await? {
+                None => {
+                    let object: DynamicObject = serde_json::from_value(want.clone())?;
+                    match api.create(&PostParams::default(), &object).await {
+                        Ok(_) => changes.push(format!("{kind}: 已被删除,已重建 / was deleted, is made again")),
+                        Err(kube::Error::Api(e)) if e.code == 409 => {}
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+                Some(found) => {
+                    let differs = differences(&found.data["webhooks"], &want["webhooks"]);
+                    if differs.is_empty() {
+                        continue;
+                    }
+                    let mut object: DynamicObject = serde_json::from_value(want.clone())?;
+                    object.metadata = ObjectMeta { resource_version: found.metadata.resource_version.clone(), ..object.metadata };
+                    match api.replace(GATE, &PostParams::default(), &object).await {
+                        Ok(_) => changes.push(format!("{kind}: {} 被改动,已改回 / was changed, is put right", differs.join(", "))),
+                        Err(kube::Error::Api(e)) if e.code == 409 => {}
+                        Err(e) => return Err(e.into()),
+                    }
+                }
+            }
+        }
+        Ok(changes)
+    }
+
+    async fn alarm(&self, gate: &Gate, changes: &[String]) {
+        let cluster = gate.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default();
+        let records = changes.iter().map(|change| {
+            Record::new(now(), Kind::Alarm, Subject::system("jinwu-gate"), "gate-tampered", format!("webhook:{GATE}"))
+                .outcome(Outcome::Success)
+                .with("cluster", cluster.clone())
+                .with("finding", change.clone())
+                .with("clauses", vec!["IP-6", "IP-7"])
+        });
+        tracing::warn!(?changes, "the webhooks were put right");
+        if let Err(error) = gate.spool.append(&entries(records.collect())).await {
+            tracing::error!(error, "an alarm could not be recorded");
+        }
+    }
+}
+
+/// Members of the webhooks that are not as they must be. What the API server adds does not count.
+fn differences(found: &Value, want: &Value) -> Vec<String> {
+    let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
+    let (found, want) = (list(found), list(want));
+    let mut out = Vec::new();
+    if found.len() != want.len() {
+        out.push(format!("webhooks ({} ≠ {})", found.len(), want.len()));
+    }
+    for (have, must) in found.iter().zip(&want) {
+        let Some(members) = must.as_object() else { continue };
+        for (name, value) in members {
+            if !covers(&have[name], value) {
+                out.push(format!("{}.{name}", must["name"].as_str().unwrap_or_default()));
+            }
+        }
+        for name in ["namespaceSelector", "objectSelector", "matchConditions"] {
+            let empty = |v: &Value| v.is_null() || v.as_object().is_some_and(serde_json::Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);
+            // A selector that must select everything, and does not.
+            if empty(&must[name]) && !empty(&have[name]) {
+                out.push(format!("{}.{name}", must["name"].as_str().unwrap_or_default()));
+            }
+        }
+    }
+    out.dedup();
+    out
+}
+
+/// Whether `have` is `want`, but for members that only `have` has.
+fn covers(have: &Value, want: &Value) -> bool {
+    match (have, want) {
+        (Value::Object(have), Value::Object(want)) => want.iter().all(|(k, v)| have.get(k).is_some_and(|h| covers(h, v)) || (v.as_object().is_some_and(serde_json::Map::is_empty) && !have.contains_key(k))),
+        (Value::Array(have), Value::Array(want)) => have.len() == want.len() && have.iter().zip(want).all(|(h, w)| covers(h, w)),
+        (have, want) => have == want || (have.is_null() && want.as_object().is_some_and(serde_json::Map::is_empty)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_weakens_a_webhook_is_seen_and_what_the_api_server_adds_is_not() {
+        let [want, _] = webhooks("Y2E=");
+        let mut found = want["webhooks"].clone();
+        found[0]["clientConfig"]["service"]["extra"] = "x".into();
+        found[0]["rules"][0]["added"] = 1.into();
+        assert!(differences(&found, &want["webhooks"]).is_empty());
+        for (pointer, value) in [
+            ("/0/failurePolicy", serde_json::json!("Ignore")),
+            ("/0/namespaceSelector", serde_json::json!({})),
+            ("/0/objectSelector", serde_json::json!({"matchLabels": {"skip": "no"}})),
+            ("/0/rules", serde_json::json!([])),
+            ("/0/rules/0/operations", serde_json::json!(["DELETE"])),
+            ("/0/clientConfig/caBundle", serde_json::json!("b3RoZXI=")),
+            ("/0/clientConfig/service/name", serde_json::json!("other")),
+            ("/0/timeoutSeconds", serde_json::json!(1)),
+            ("/0/matchPolicy", serde_json::json!("Exact")),
+        ] {
+            let mut weak = found.clone();
+            *weak.pointer_mut(pointer).unwrap() = value;
+            assert!(!differences(&weak, &want["webhooks"]).is_empty(), "{pointer}");
+        }
+        let mut weak = found.clone();
+        weak[0]["matchConditions"] = serde_json::json!([{"name": "never", "expression": "false"}]);
+        assert!(!differences(&weak, &want["webhooks"]).is_empty(), "matchConditions");
+        weak = serde_json::json!([]);
+        assert!(!differences(&weak, &want["webhooks"]).is_empty(), "no webhooks");
+    }
+}

@@ -1,0 +1,223 @@
+//! Start-up, and the HTTPS listener.
+
+use crate::admit::{self, Failure};
+use crate::config::Config;
+use crate::images::Images;
+use crate::keeper::Keeper;
+use crate::names::Namespaces;
+use crate::server::Server;
+use crate::spool::Spool;
+use crate::state::Gate;
+use crate::{authorize, sync};
+use anyhow::Context as _;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use jinwu_admission::review::MAX_REVIEW;
+use parking_lot::RwLock;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+/// A client that does not finish its handshake, or a request's head or body, in this time is let go.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 2048;
+
+type Tls = Arc<RwLock<Arc<rustls::ServerConfig>>>;
+
+pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
+    let server = Arc::new(Server::open(&config.server)?);
+    let client = match config.detached {
+        true => None,
+        false => Some(jinwu_cluster::connect(config.kubeconfig.as_deref()).await?),
+    };
+    let folder = config.data.join("tls");
+    let keeper = client.as_ref().map(|c| Arc::new(Keeper::new(c.clone(), folder.clone(), config.names.clone())));
+    let certificates = match &keeper {
+        Some(keeper) => patiently(keeper).await?,
+        None => jinwu_trust::tls::ensure_certificates(&folder, &config.names)?,
+    };
+    let tls: Tls = Arc::new(RwLock::new(jinwu_trust::tls::server_config(&certificates)?));
+    let images = Images::open(Some(server.clone()), &config.data.join("images.json"), Duration::from_millis(config.patience));
+    let namespaces = client.as_ref().map_or_else(Namespaces::nowhere, Namespaces::watch);
+    let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
+    let gate = Arc::new(Gate::new(config, images.clone(), namespaces, spool));
+
+    recall(&gate, &server, keeper.as_deref()).await;
+    let listener = TcpListener::bind(gate.config.listen).await.with_context(|| format!("listen on {}", gate.config.listen))?;
+    tracing::info!(address = %listener.local_addr()?, name = gate.config.name, "listening");
+    tokio::spawn(images.save_regularly());
+    tokio::spawn(sync::bundles(gate.clone(), server.clone(), keeper.clone()));
+    let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
+    if let Some(keeper) = keeper {
+        tokio::spawn(renew(keeper.clone(), tls.clone()));
+        tokio::spawn(install_once_ready(keeper, gate.clone()));
+    }
+    let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        () = accept(listener, tls, gate.clone()) => {}
+        _ = end.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    // What waits gets a chance to leave before the pod and its disk go.
+    for _ in 0..100 {
+        if gate.spool.waiting() == 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    sending.abort();
+    tracing::info!(waiting = gate.spool.waiting(), "stopped");
+    Ok(())
+}
+
+/// The API server may come up after its gate.
+async fn patiently(keeper: &Keeper) -> anyhow::Result<jinwu_trust::tls::Certificates> {
+    let mut tries = 0;
+    loop {
+        match keeper.certificate().await {
+            Ok((certificates, _)) => return Ok(certificates),
+            Err(error) if tries < 60 => {
+                tries += 1;
+                tracing::warn!(error = format!("{error:#}"), "no certificate yet");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The bundle of before: from disk, or from the cluster.
+async fn recall(gate: &Gate, server: &Server, keeper: Option<&Keeper>) {
+    let mut bundle = sync::kept(&gate.config.data.join("bundle.json"), server);
+    if bundle.is_none()
+        && let Some(keeper) = keeper
+    {
+        bundle = keeper.bundle().await.and_then(|signed| server.verify(&signed).ok());
+    }
+    if let Some(bundle) = bundle {
+        sync::take(gate, bundle);
+    }
+}
+
+async fn renew(keeper: Arc<Keeper>, tls: Tls) {
+    loop {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        match keeper.certificate().await {
+            Ok((certificates, true)) => match jinwu_trust::tls::server_config(&certificates) {
+                Ok(config) => *tls.write() = config,
+                Err(error) => tracing::error!(%error, "the renewed certificate cannot be used"),
+            },
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "certificate"),
+        }
+    }
+}
+
+/// Webhooks are set only once there is a bundle: nothing may wait for a gate that cannot answer.
+async fn install_once_ready(keeper: Arc<Keeper>, gate: Arc<Gate>) {
+    while gate.rules().is_none() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    keeper.keep_webhooks(gate).await;
+}
+
+async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let stream = match listener.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                tracing::warn!(%error, "accept");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (acceptor, gate) = (tokio_rustls::TlsAcceptor::from(tls.read().clone()), gate.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
+            let service = hyper::service::service_fn(move |request| {
+                let gate = gate.clone();
+                async move { Ok::<_, Infallible>(answer(&gate, request).await) }
+            });
+            let mut builder = Builder::new(TokioExecutor::new());
+            builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(90));
+            builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1024).keep_alive_interval(Duration::from_secs(30));
+            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+async fn answer(gate: &Gate, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    match (method, path.as_str()) {
+        (Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
+        (Method::GET, "/readyz") if gate.rules().is_some() && gate.namespaces.is_ready() => text(StatusCode::OK, "ok\n"),
+        (Method::GET, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "no bundle or no list of namespaces yet\n"),
+        (Method::GET, "/metrics") => text(StatusCode::OK, &metrics(gate)),
+        (Method::POST, "/admit" | "/pin" | "/authorize") => post(gate, &path, request).await,
+        _ => text(StatusCode::NOT_FOUND, "POST /admit, /pin, /authorize; GET /healthz, /readyz, /metrics\n"),
+    }
+}
+
+async fn post(gate: &Gate, path: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let read = tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_REVIEW).collect()).await;
+    let body = match read {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return text(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body is longer than {MAX_REVIEW} bytes or broke off: {error}\n")),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the body did not come in time\n"),
+    };
+    let answer = match path {
+        "/admit" => admit::validating(gate, &body).await,
+        "/pin" => admit::pinning(gate, &body).await,
+        _ => return authorize::review(gate, &body).await.map_or_else(|e| text(StatusCode::BAD_REQUEST, &e), json),
+    };
+    match answer {
+        Ok(body) => json(body),
+        Err(Failure::Bad(error)) => {
+            gate.count.failed.fetch_add(1, Ordering::Relaxed);
+            text(StatusCode::BAD_REQUEST, &format!("{error}\n"))
+        }
+        Err(Failure::NotReady) => text(StatusCode::SERVICE_UNAVAILABLE, "no bundle was had from the server yet\n"),
+    }
+}
+
+fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/json"));
+    response
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::copy_from_slice(text.as_bytes())));
+    *response.status_mut() = status;
+    response
+}
+
+fn metrics(gate: &Gate) -> String {
+    let c = &gate.count;
+    let of = |a: &std::sync::atomic::AtomicU64| a.load(Ordering::Relaxed);
+    let mut out = String::new();
+    for (name, help, value) in [
+        ("jinwu_gate_reviews_total", "Reviews received", of(&c.reviews)),
+        ("jinwu_gate_refused_total", "Reviews refused", of(&c.refused)),
+        ("jinwu_gate_shed_total", "Reviews refused because too many came at once", of(&c.shed)),
+        ("jinwu_gate_failed_total", "Bodies that are no review", of(&c.failed)),
+    ] {
+        out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));
+    }
+    let waiting = gate.spool.waiting();
+    out.push_str(&format!("# HELP jinwu_gate_waiting Records on their way to the server\n# TYPE jinwu_gate_waiting gauge\njinwu_gate_waiting {waiting}\n"));
+    out
+}

@@ -1,0 +1,99 @@
+//! Bundles in, records out.
+
+use crate::keeper::Keeper;
+use crate::server::Server;
+use crate::spool::Reader;
+use crate::state::Gate;
+use jinwu_admission::Rules;
+use jinwu_admission::protocol::{Batch, Bundle, Signed};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The bundle that an earlier process left.
+pub(crate) fn kept(file: &Path, server: &Server) -> Option<Bundle> {
+    let signed: Signed = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    server.verify(&signed).inspect_err(|error| tracing::error!(%error, file = %file.display(), "the kept bundle is not used")).ok()
+}
+
+/// Takes a bundle, if it is whole.
+pub(crate) fn take(gate: &Gate, bundle: Bundle) -> bool {
+    let generation = bundle.generation.clone();
+    match Rules::new(bundle) {
+        Ok(rules) => {
+            gate.replace(rules);
+            tracing::info!(generation, "bundle");
+            true
+        }
+        Err(error) => {
+            tracing::error!(%error, generation, "the bundle cannot be used; the one before holds");
+            false
+        }
+    }
+}
+
+/// Keeps asking for newer bundles.
+pub(crate) async fn bundles(gate: Arc<Gate>, server: Arc<Server>, keeper: Option<Arc<Keeper>>) {
+    let file = gate.config.data.join("bundle.json");
+    let mut pause = Duration::from_millis(500);
+    loop {
+        let have = gate.rules().map(|r| r.bundle.generation.clone()).unwrap_or_default();
+        let answer = server.bundle(&have).await.and_then(|signed| signed.map(|s| Ok((server.verify(&s)?, s))).transpose());
+        match answer {
+            Ok(newer) => {
+                pause = Duration::from_millis(500);
+                if let Some((bundle, signed)) = newer
+                    && take(&gate, bundle)
+                {
+                    let text = serde_json::to_vec(&signed).unwrap_or_default();
+                    if let Err(error) = jinwu_trust::files::write(&file, &text, 0o600) {
+                        tracing::warn!(%error, "the bundle could not be kept");
+                    }
+                    if let Some(keeper) = &keeper {
+                        keeper.keep_bundle(&signed).await;
+                    }
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "no bundle from the server; the one at hand holds");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+        }
+    }
+}
+
+/// Keeps bringing records to the server, and says how the gate is when there are none.
+pub(crate) async fn records(gate: Arc<Gate>, server: Arc<Server>, mut reader: Reader) {
+    let mut pause = Duration::from_millis(250);
+    loop {
+        let (entries, end) = match reader.next() {
+            Ok(next) => next,
+            Err(error) => {
+                tracing::error!(%error, "the spool cannot be read");
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                continue;
+            }
+        };
+        let count = entries.len() as u64;
+        let batch = Batch { gate: gate.config.name.clone(), records: entries, status: gate.status() };
+        match server.records(&batch).await {
+            Ok(_) => {
+                pause = Duration::from_millis(250);
+                if count > 0
+                    && let Err(error) = reader.advance(end, count)
+                {
+                    tracing::error!(%error, "the spool's cursor cannot be kept; records may be sent twice");
+                }
+                if count == 0 {
+                    let _ = tokio::time::timeout(Duration::from_secs(10), gate.spool.more()).await;
+                }
+            }
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), waiting = gate.spool.waiting(), "records wait for the server");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_secs(10));
+            }
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The way to the API server.
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use std::path::Path;
+
+/// Why the API server cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("kubeconfig {path} 无法使用 / cannot be used: {detail}")]
+    Kubeconfig { path: String, detail: String },
+    #[error("不在集群内,且没有 kubeconfig:请给出 --kubeconfig / neither inside a cluster nor a kubeconfig: give --kubeconfig ({0})")]
+    Nowhere(String),
+    #[error("API server: {0}")]
+    Client(#[from] kube::Error),
+}
+
+/// Connects by a kubeconfig (its current context), or else as the pod this runs in.
+///
+/// # Errors
+/// The kubeconfig cannot be read, or there is neither one nor a pod's own credentials. Nothing is
+/// asked of the API server yet.
+pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
+    let config = match kubeconfig {
+        Some(path) => {
+            let bad = |detail: String| ConnectError::Kubeconfig { path: path.display().to_string(), detail };
+            let read = Kubeconfig::read_from(path).map_err(|e| bad(e.to_string()))?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(|e| bad(e.to_string()))?
+        }
+        None => Config::incluster().map_err(|e| ConnectError::Nowhere(e.to_string()))?,
+    };
+    Ok(Client::try_from(config)?)
+}

@@ -1,0 +1,98 @@
+//! The rights the gate has, each with its reason: nothing more is asked for.
+
+use super::{BUNDLE_SECRET, GATE, NAMESPACE, TLS_SECRET, labels};
+use jinwu_model::Text;
+use serde_json::{Value, json};
+
+/// A right and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Right {
+    pub group: &'static str,
+    pub resources: &'static [&'static str],
+    /// Empty: all of them.
+    pub names: &'static [&'static str],
+    pub verbs: &'static [&'static str],
+    /// In Jinwu's own namespace only.
+    pub own_namespace: bool,
+    pub zh: &'static str,
+    pub en: &'static str,
+}
+
+/// All of them.
+pub const RIGHTS: [Right; 5] = [
+    Right {
+        group: "",
+        resources: &["namespaces"],
+        names: &[],
+        verbs: &["get", "list", "watch"],
+        own_namespace: false,
+        zh: "读取命名空间的标签,以知其保护等级",
+        en: "reads the labels of namespaces, to know their protection level",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resources: &["validatingwebhookconfigurations", "mutatingwebhookconfigurations"],
+        names: &[GATE],
+        verbs: &["get", "list", "watch", "update", "patch"],
+        own_namespace: false,
+        zh: "维护自己的 webhook 配置:更换证书,被改动时改回",
+        en: "keeps its own webhook configurations: renews their certificate, puts them right when they were changed",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resources: &["validatingwebhookconfigurations", "mutatingwebhookconfigurations"],
+        names: &[],
+        verbs: &["create"],
+        own_namespace: false,
+        zh: "自己的 webhook 配置被删除时重建(Kubernetes 不能按名称限制 create)",
+        en: "makes its own webhook configurations again when they were deleted (Kubernetes cannot limit create by name)",
+    },
+    Right {
+        group: "",
+        resources: &["secrets"],
+        names: &[TLS_SECRET, BUNDLE_SECRET],
+        verbs: &["get", "update", "patch"],
+        own_namespace: true,
+        zh: "保存自己的证书与最近的策略包,各副本共用",
+        en: "keeps its certificate and the last bundle, which its replicas share",
+    },
+    Right {
+        group: "coordination.k8s.io",
+        resources: &["leases"],
+        names: &[GATE],
+        verbs: &["get", "update", "patch"],
+        own_namespace: true,
+        zh: "由一个副本更换证书、改回配置",
+        en: "lets one replica renew certificates and put configurations right",
+    },
+];
+
+impl Right {
+    pub fn why(&self) -> Text {
+        Text::new(self.zh, self.en)
+    }
+
+    fn rule(&self) -> Value {
+        let mut rule = json!({"apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs});
+        if !self.names.is_empty() {
+            rule["resourceNames"] = json!(self.names);
+        }
+        rule
+    }
+}
+
+pub(super) fn objects() -> Vec<Value> {
+    let rules = |own: bool| RIGHTS.iter().filter(|r| r.own_namespace == own).map(Right::rule).collect::<Vec<_>>();
+    let api = "rbac.authorization.k8s.io/v1";
+    let subject = json!([{"kind": "ServiceAccount", "name": GATE, "namespace": NAMESPACE}]);
+    vec![
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()}}),
+        json!({"apiVersion": api, "kind": "ClusterRole", "metadata": {"name": GATE, "labels": labels()}, "rules": rules(false)}),
+        json!({"apiVersion": api, "kind": "ClusterRoleBinding", "metadata": {"name": GATE, "labels": labels()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": GATE}, "subjects": subject}),
+        json!({"apiVersion": api, "kind": "Role", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()}, "rules": rules(true)}),
+        json!({"apiVersion": api, "kind": "RoleBinding", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": GATE}, "subjects": subject}),
+        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()}}),
+    ]
+}

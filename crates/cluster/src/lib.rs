@@ -1,0 +1,11 @@
+//! A Kubernetes cluster.
+//!
+//! - [`connect`]: the API server, by kubeconfig or from inside;
+//! - [`install`]: every object Jinwu puts into a cluster, and why it needs each right.
+#![forbid(unsafe_code)]
+
+pub mod connect;
+pub mod install;
+
+pub use connect::{ConnectError, connect};
+pub use install::Installation;
