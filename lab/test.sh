@@ -48,6 +48,8 @@ for name in "${suites[@]}"; do
   case $name in
     unit)
       corpora
+      JINWU_POD_SECURITY=$(bash lab/pod-security.sh)
+      export JINWU_POD_SECURITY
       suite unit cargo test --quiet --locked --workspace --exclude jinwu-lab
       ;;
     registry)

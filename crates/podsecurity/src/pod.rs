@@ -13,7 +13,7 @@ pub use container::{
     SecurityContext, VolumeDevice, VolumeMount, WindowsOptions,
 };
 pub use metadata::{APP_ARMOR_ANNOTATION, Annotations, PodMetadata, SECCOMP_CONTAINER_ANNOTATION, SECCOMP_POD_ANNOTATION};
-pub(crate) use read::read_seed;
+pub(crate) use read::{Key, read_seed};
 pub use read::{List, MAX_CONTAINERS, MAX_ITEMS, ReadError, Word, read};
 pub use volume::{HostPath, Volume};
 

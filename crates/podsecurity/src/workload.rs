@@ -95,12 +95,12 @@ impl Workload {
 
     /// A custom kind that carries pod templates, each with `metadata` and `spec`, at a path.
     pub fn templates_at(path: PodPath) -> Workload {
-        Workload { path: path, bare: false, pod: false }
+        Workload { path, bare: false, pod: false }
     }
 
     /// A custom kind that carries bare pod specs at a path.
     pub fn specs_at(path: PodPath) -> Workload {
-        Workload { path: path, bare: true, pod: false }
+        Workload { path, bare: true, pod: false }
     }
 
     /// The pods of an object. A kind whose template is absent or `null` has none.

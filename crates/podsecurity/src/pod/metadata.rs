@@ -1,6 +1,6 @@
 //! Annotations that set a security profile. Others are skipped, however large.
 
-use super::read::{MAX_ITEMS, Word, object};
+use super::read::{Key, MAX_ITEMS, Word, object};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ impl<'de> Visitor<'de> for Profiles {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
         let mut kept = BTreeMap::new();
-        while let Some(key) = entries.next_key::<Word<'de>>()? {
+        while let Some(Key(key)) = entries.next_key()? {
             let matters = key.starts_with(APP_ARMOR_ANNOTATION)
                 || key.starts_with(SECCOMP_CONTAINER_ANNOTATION)
                 || key.as_str() == SECCOMP_POD_ANNOTATION;

@@ -27,6 +27,9 @@ pub struct ReadError {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Word<'a>(Cow<'a, str>);
 
+/// A member's name. Read as a plain string, so that errors can tell it.
+pub(crate) struct Key<'a>(pub(crate) Word<'a>);
+
 /// A list of at most `MAX` items. `null` is the empty list, a `null` in it an empty item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T, const MAX: usize = MAX_ITEMS>(Vec<T>);
@@ -89,8 +92,8 @@ macro_rules! object {
                 fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<$value, A::Error> {
                     let mut object = $name::default();
                     $(let mut $field = false;)*
-                    while let Some(member) = members.next_key::<crate::pod::read::Word<'de>>()? {
-                        match member.as_str() {
+                    while let Some(member) = members.next_key::<crate::pod::read::Key<'de>>()? {
+                        match member.0.as_str() {
                             $($json => {
                                 if std::mem::replace(&mut $field, true) {
                                     return Err(<A::Error as serde::de::Error>::duplicate_field($json));
@@ -143,6 +146,12 @@ impl<'a> From<&'a str> for Word<'a> {
 impl<'de: 'a, 'a> Deserialize<'de> for Word<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_option(WordVisitor)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(WordVisitor).map(Key)
     }
 }
 

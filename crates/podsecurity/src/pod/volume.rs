@@ -1,6 +1,6 @@
 //! Volumes: a name and what they are made of.
 
-use super::read::{Word, object};
+use super::read::{Key, Word, object};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use std::fmt;
@@ -59,7 +59,7 @@ impl<'de> Visitor<'de> for VolumeVisitor {
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Volume<'de>, A::Error> {
         let mut volume = Volume::default();
         let mut seen = 0u16;
-        while let Some(member) = members.next_key::<Word<'de>>()? {
+        while let Some(Key(member)) = members.next_key()? {
             let known = ["name", "hostPath"].iter().chain(&ALLOWED_SOURCES).position(|known| *known == member.as_str());
             if let Some(n) = known {
                 if seen & (1 << n) != 0 {

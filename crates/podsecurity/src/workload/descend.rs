@@ -2,7 +2,7 @@
 
 use super::path::{Step, push_member};
 use super::{MAX_PODS, MAX_WEIGHT, PodIn};
-use crate::pod::{PodSpec, PodTemplate, Word};
+use crate::pod::{Key, PodSpec, PodTemplate};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
@@ -80,7 +80,7 @@ impl<'de> Visitor<'de> for Descend<'_> {
         let mut pods = Vec::new();
         let mut seen = false;
         let Some((step, rest)) = self.steps.split_first() else { return Ok(pods) };
-        while let Some(name) = members.next_key::<Word<'de>>()? {
+        while let Some(Key(name)) = members.next_key::<Key<'de>>()? {
             match step {
                 Step::Member(wanted) if name.as_str() == wanted => {
                     if std::mem::replace(&mut seen, true) {
