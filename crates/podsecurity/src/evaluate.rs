@@ -6,6 +6,10 @@ mod right;
 mod user;
 mod volume;
 
+pub(crate) use host::safe_sysctls;
+pub(crate) use profile::se_linux_types;
+pub(crate) use right::DEFAULT_CAPABILITIES;
+
 use crate::control::Control;
 use crate::level::{Level, Version};
 use crate::pod::{ContainerAt, Paths, PodMetadata, PodSpec};
@@ -37,13 +41,16 @@ pub fn evaluate(level: Level, version: Version, metadata: &PodMetadata<'_>, spec
 
 /// [`evaluate`] for a pod inside another object: advice names members below `paths`.
 pub fn evaluate_at(level: Level, version: Version, metadata: &PodMetadata<'_>, spec: &PodSpec<'_>, paths: &Paths) -> Vec<Finding> {
-    Control::in_force(level, version)
-        .filter_map(|control| {
-            let mut review = Review { version, metadata, spec, paths, faults: Faults::default() };
-            review.judge(control);
-            review.faults.finding(control)
-        })
-        .collect()
+    Control::in_force(level, version).filter_map(|control| evaluate_control(control, version, metadata, spec, paths)).collect()
+}
+
+/// One control by itself, in the form it has in a version, whatever replaces it. `None`: the pod meets it,
+/// or the version does not have it.
+pub fn evaluate_control(control: Control, version: Version, metadata: &PodMetadata<'_>, spec: &PodSpec<'_>, paths: &Paths) -> Option<Finding> {
+    control.revision(version)?;
+    let mut review = Review { version, metadata, spec, paths, faults: Faults::default() };
+    review.judge(control);
+    review.faults.finding(control)
 }
 
 /// A control under review.

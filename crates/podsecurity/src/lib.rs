@@ -7,6 +7,7 @@
 //! - [`control`]: the nineteen controls of *baseline* and *restricted* with their versions;
 //! - [`evaluate`]: a pod against a level of a version;
 //! - [`user`]: the user a container would really run as, and who of them is a privileged user (特权用户);
+//! - [`expressions`]: the controls as CEL, for a ValidatingAdmissionPolicy that holds while nobody else does;
 //! - [`privilege`]: extra rights to the host's devices, network or files: privileged mode (特权模式).
 //!
 //! Behaviour follows the module `k8s.io/pod-security-admission`; its fixtures and its own evaluator
@@ -15,6 +16,7 @@
 
 pub mod control;
 pub mod evaluate;
+pub mod expressions;
 pub mod level;
 pub mod pod;
 pub mod privilege;
@@ -23,7 +25,8 @@ pub mod user;
 pub mod workload;
 
 pub use control::Control;
-pub use evaluate::{Finding, evaluate, evaluate_at};
+pub use evaluate::{Finding, evaluate, evaluate_at, evaluate_control};
+pub use expressions::native_policy;
 pub use level::{Level, Version};
 pub use pod::{Container, ContainerKind, Paths, PodMetadata, PodSpec, PodTemplate, ReadError};
 pub use privilege::{Right, RightFinding, privileged_mode};

@@ -15,6 +15,7 @@ pub use container::{
 pub use metadata::{APP_ARMOR_ANNOTATION, Annotations, PodMetadata, SECCOMP_CONTAINER_ANNOTATION, SECCOMP_POD_ANNOTATION};
 pub(crate) use read::{Key, read_seed};
 pub use read::{List, MAX_CONTAINERS, MAX_ITEMS, ReadError, Word, read};
+pub(crate) use volume::ALLOWED_SOURCES;
 pub use volume::{HostPath, Volume};
 
 use read::object;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cel;
 mod fixture;
 mod fixtures;
 mod generate;
