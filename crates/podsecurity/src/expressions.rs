@@ -31,8 +31,8 @@ pub const POLICY_NAME: &str = "jinwu-pod-security";
 pub const ALERTS: &str = "alerts";
 
 /// Updates that change nothing of the pod do not match: labels, status and finalizers never deny. Of a running
-/// pod only images and ephemeral containers can change.
-const CHANGED: &str = "request.operation != 'UPDATE' || request.subResource == 'ephemeralcontainers' || \
+/// pod only images and ephemeral containers can change. The API server leaves an empty subresource out.
+const CHANGED: &str = "request.operation != 'UPDATE' || (has(request.subResource) && request.subResource == 'ephemeralcontainers') || \
 (request.kind.kind == 'Pod' ? \
 (object.spec.containers.map(c, has(c.image) ? c.image : '') != oldObject.spec.containers.map(c, has(c.image) ? c.image : '') || \
 (has(object.spec.initContainers) ? object.spec.initContainers : []).map(c, has(c.image) ? c.image : '') != \
@@ -124,14 +124,14 @@ fn validation(control: Control) -> Value {
     })
 }
 
-/// The controls in mode alert that the pod does not meet, with commas between; `null` for none.
+/// The controls in mode alert that the pod does not meet, with commas between. No annotation is made of an empty
+/// string.
 fn alerts(controls: &[(Control, String)]) -> String {
     let list: Vec<String> = controls.iter().map(|(control, _)| faults::quote(control.id())).collect();
-    let met: Vec<String> =
+    let failed: Vec<String> =
         controls.iter().map(|(control, _)| format!("(c == '{0}' && size(variables.{0}) > 0)", control.id())).collect();
     if list.is_empty() {
-        return "null".to_owned();
+        return "''".to_owned();
     }
-    let failed = format!("[{}].filter(c, c in variables.alerted && ({}))", list.join(", "), met.join(" || "));
-    format!("size({failed}) == 0 ? null : {failed}.join(', ')")
+    format!("[{}].filter(c, c in variables.alerted && ({})).join(', ')", list.join(", "), failed.join(" || "))
 }

@@ -136,10 +136,10 @@ impl EffectiveUser {
         };
         let mut text = match &self.runs_as {
             RunsAs::Uid(uid) => {
-                let root = if *uid == 0 { "(root)" } else { "" };
+                let root = if *uid == 0 { " (root)" } else { "" };
                 Text::new(
                     format!("容器 {name} 以用户 {uid}{root} 运行,来自{source_zh}"),
-                    format!("container {name} runs as user {uid} {root}, from {source_en}"),
+                    format!("container {name} runs as user {uid}{root}, from {source_en}"),
                 )
             }
             RunsAs::WindowsUser(user) => {

@@ -46,7 +46,7 @@ impl Policy {
         context.add_variable("object", &review.object).unwrap();
         context.add_variable("oldObject", &review.old).unwrap();
         context.add_variable("params", &review.params).unwrap();
-        context.add_variable("request", json!({"operation": review.operation, "subResource": "", "kind": {"kind": review.kind}})).unwrap();
+        context.add_variable("request", json!({"operation": review.operation, "kind": {"kind": review.kind}})).unwrap();
         context
     }
 
