@@ -1,6 +1,7 @@
 //! One module per group of commands.
 
 pub(crate) mod assess;
+pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod info;
 pub(crate) mod ledger;

@@ -79,6 +79,9 @@ enum Command {
     /// 例外 / exceptions
     #[command(subcommand)]
     Exception(commands::policy::Exception),
+    /// 集群与其关口 / clusters and their gates
+    #[command(subcommand)]
+    Cluster(commands::cluster::Cluster),
     /// 镜像扫描报告与裁决 / report and decision of an image
     Report {
         /// 仓库:标签 或 仓库@摘要 / repository:tag or repository@digest
@@ -130,6 +133,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Project(command) => commands::people::project(&common, command).await,
         Command::Policy(command) => commands::policy::policy(&common, command).await,
         Command::Exception(command) => commands::policy::exception(&common, command).await,
+        Command::Cluster(command) => commands::cluster::cluster(&common, command).await,
         Command::Report { image } => commands::registry::report(&common, &image).await,
         Command::Registry(command) => commands::registry::registry(&common, command).await,
         Command::Ledger(command) => commands::ledger::ledger(&common, command).await,

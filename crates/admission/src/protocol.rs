@@ -10,7 +10,7 @@
 //! whether the server answers or not; the bundle is signed, so a copy kept in the cluster cannot be
 //! changed there.
 
-use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel, Record, Text};
+use jinwu_model::{ClauseId, Digest, Kind, Mode, PolicyId, ProtectionLevel, Record, Text};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -226,3 +226,8 @@ pub struct Taken {
 
 /// Records in one batch, at most.
 pub const MAX_BATCH: usize = 2000;
+
+/// Kinds of records a gate writes. One of another kind is not lost: it is taken as a `system` record
+/// that says so.
+pub const GATE_KINDS: [Kind; 7] =
+    [Kind::Admission, Kind::Entry, Kind::Cluster, Kind::Alarm, Kind::Interception, Kind::Denial, Kind::System];

@@ -34,7 +34,10 @@ pub enum Permission {
     RobotWrite,
     GrantPropose,
     SystemOperate,
+    ClusterRead,
+    ClusterWrite,
     GrantApprove,
+    EntryApprove,
     PolicyRead,
     PolicyWrite,
     ExceptionRead,
@@ -45,7 +48,7 @@ pub enum Permission {
 }
 
 /// Which administrator holds which permission: one row each, one holder each.
-pub const TABLE: [(Permission, AdminRole); 16] = {
+pub const TABLE: [(Permission, AdminRole); 19] = {
     use AdminRole::{AuditAdministrator as Audit, SecurityAdministrator as Security, SystemAdministrator as System};
     use Permission::*;
     [
@@ -57,7 +60,10 @@ pub const TABLE: [(Permission, AdminRole); 16] = {
         (RobotWrite, System),
         (GrantPropose, System),
         (SystemOperate, System),
+        (ClusterRead, System),
+        (ClusterWrite, System),
         (GrantApprove, Security),
+        (EntryApprove, Security),
         (PolicyRead, Security),
         (PolicyWrite, Security),
         (ExceptionRead, Security),

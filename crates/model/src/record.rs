@@ -56,6 +56,12 @@ pub enum Kind {
     Assessment,
     Ledger,
     System,
+    /// A cluster was registered, changed or removed; what its gates report about themselves.
+    Cluster,
+    /// Something was asked of a cluster, and how its gate answered.
+    Admission,
+    /// Leave to enter a running container, and every entering.
+    Entry,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -72,10 +78,10 @@ pub enum Outcome {
 // === impl Kind ===
 
 impl Kind {
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 22] = [
         Kind::Login, Kind::Logout, Kind::Token, Kind::Push, Kind::Pull, Kind::Delete, Kind::Denial, Kind::Alarm,
         Kind::Interception, Kind::Policy, Kind::Exception, Kind::Account, Kind::Robot, Kind::Project, Kind::Grant,
-        Kind::Scan, Kind::Assessment, Kind::Ledger, Kind::System,
+        Kind::Scan, Kind::Assessment, Kind::Ledger, Kind::System, Kind::Cluster, Kind::Admission, Kind::Entry,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -99,6 +105,9 @@ impl Kind {
             Kind::Assessment => "assessment",
             Kind::Ledger => "ledger",
             Kind::System => "system",
+            Kind::Cluster => "cluster",
+            Kind::Admission => "admission",
+            Kind::Entry => "entry",
         }
     }
 }

@@ -15,6 +15,16 @@ pub struct Exception {
     pub repository: Option<RepositoryName>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<ProjectName>,
+    /// With this or the next two it is about what runs in clusters: their gates honour it, and no
+    /// image passes by it elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    /// `deployment/web`: kind in small letters and name, in [`Exception::namespace`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<String>,
+    /// Only this cluster; absent: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
     /// Only the violation whose evidence has this `id`, `rule` or `variable` (a CVE, a rule's name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finding: Option<String>,
@@ -28,6 +38,16 @@ pub struct Exception {
 }
 
 impl Exception {
+    /// Whether it names something in a cluster rather than an image.
+    pub fn of_cluster(&self) -> bool {
+        self.namespace.is_some() || self.workload.is_some() || self.cluster.is_some()
+    }
+
+    /// Approved, and not over at `now`.
+    pub fn stands(&self, now: i64) -> bool {
+        self.approver.is_some() && now < self.expires
+    }
+
     /// Whether it lifts `policy` for this image and piece of evidence at `now`.
     pub fn covers(
         &self,
@@ -42,8 +62,8 @@ impl Exception {
             ["id", "rule", "variable", "kind"].iter().any(|member| evidence.get(member).and_then(|v| v.as_str()) == Some(finding))
         };
         scoped
-            && self.approver.is_some()
-            && now < self.expires
+            && !self.of_cluster()
+            && self.stands(now)
             && self.policy == *policy
             && self.digest.as_ref().is_none_or(|d| d == digest)
             && self.repository.as_ref().is_none_or(|r| r == repository)

@@ -194,6 +194,9 @@ fn exceptions_lift_what_they_name_until_they_expire() {
             digest: Some(digest(1)),
             repository: None,
             project: None,
+            namespace: None,
+            workload: None,
+            cluster: None,
             finding: None,
             reason: "no fix yet".into(),
             proposer: "a".into(),
@@ -212,6 +215,7 @@ fn exceptions_lift_what_they_name_until_they_expire() {
     assert!(!permits(exception(&|e| e.digest = None)), "no scope at all");
     assert!(!permits(exception(&|e| e.finding = Some("CVE-2026-1".into()))), "one of two findings");
     assert!(!permits(exception(&|e| e.policy = PolicyId("malware".into()))));
+    assert!(!permits(exception(&|e| e.namespace = Some("web".into()))), "for one namespace only: a gate of a cluster knows which, a registry does not");
     assert!(permits(exception(&|e| {
         e.digest = None;
         e.project = Some("demo".parse().unwrap());

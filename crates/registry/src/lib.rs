@@ -11,6 +11,7 @@
 #![allow(clippy::result_large_err, reason = "a failure ends its request: it is made once and never carried far")]
 
 pub mod collect;
+mod content;
 pub mod failpoint;
 pub mod http;
 pub mod manifest;

@@ -7,6 +7,7 @@
 //! nothing happens that could not be recorded.
 
 mod accounts;
+mod clusters;
 mod exceptions;
 mod grants;
 mod ledger;
@@ -101,6 +102,7 @@ pub fn table() -> Vec<Endpoint> {
     all.extend(policies::endpoints());
     all.extend(exceptions::endpoints());
     all.extend(repositories::endpoints());
+    all.extend(clusters::endpoints());
     all.extend(ledger::endpoints());
     all
 }
@@ -152,7 +154,7 @@ async fn prepare(app: App, endpoint: &Endpoint, path: BTreeMap<String, String>, 
     Ok(call)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
@@ -248,6 +250,8 @@ impl Call {
             Ok(result) => result,
             Err(_) => Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "内部错误 / internal error")),
         };
+        // Whatever it was, a gate's bundle may depend on it.
+        self.app.clusters.changed();
         let mut done = entry;
         done.time = self.app.now();
         let done = match &result {

@@ -1,6 +1,7 @@
 //! What every handler shares.
 
 use crate::analysis::Analyses;
+use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::fold::Fold;
 use crate::journal::Journal;
@@ -29,12 +30,15 @@ pub struct Inner {
     pub tokens: Tokens,
     pub journal: Journal,
     pub policies: Policies,
+    pub clusters: Clusters,
     pub analyses: Analyses,
     pub trusted: Vec<Cidr>,
     pub token_key: SigningKey,
     pub anonymous: Fold,
     /// Set once the registry, which asks the rest through its seams, is open.
     pub registry: OnceLock<Registry>,
+    /// Port of the HTTPS listener, once there is one.
+    pub port: OnceLock<u16>,
 }
 
 /// What a refresh token says; it is signed and ends with the subject's epoch.
@@ -70,6 +74,19 @@ impl App {
     /// The registry. Listeners start after it was opened.
     pub fn registry(&self) -> Option<&Registry> {
         self.registry.get()
+    }
+
+    /// What this installation's registry is called in image references: its names with the port
+    /// (left out where it is that of HTTPS), and those it has behind a proxy.
+    pub fn own_registries(&self) -> Vec<String> {
+        let port = self.port.get().copied().unwrap_or_else(|| self.config.listen.port());
+        let of = |name: &String| {
+            let host = if name.contains(':') && !name.starts_with('[') { format!("[{name}]") } else { name.clone() };
+            if port == 443 { host } else { format!("{host}:{port}") }
+        };
+        let mut all: Vec<String> = self.config.names.iter().map(of).chain(self.config.registries.iter().cloned()).collect();
+        all.iter_mut().for_each(|r| r.make_ascii_lowercase());
+        all
     }
 
     /// The true source address of a request.

@@ -24,6 +24,10 @@ pub struct Config {
     pub scanner: Option<PathBuf>,
     /// File of ledger heads; put it on another disk or a mounted share.
     pub heads: Option<PathBuf>,
+    /// Further `host[:port]` by which clients reach this registry, behind a proxy.
+    pub registries: Vec<String>,
+    /// Seconds after which a gate asks again what is known about an image.
+    pub max_scan_age: u64,
     /// Seconds the verdict of a pushed image may take after its last byte.
     pub verdict_timeout: u64,
 }
@@ -50,6 +54,8 @@ impl Default for Config {
             workers: 3,
             scanner: None,
             heads: None,
+            registries: Vec::new(),
+            max_scan_age: 24 * 3600,
             verdict_timeout: 600,
         }
     }

@@ -2,92 +2,30 @@
 //! understands.
 
 mod answer;
+mod examine;
 mod kind;
 
-use crate::analysis::Analyses;
 use crate::app::App;
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures::future::join_all;
-use jinwu_model::report::{FaultKind, ImageReport, IntegrityFault, Location, Unscannable, UnscannableReason};
+use jinwu_model::report::ImageReport;
 use jinwu_model::{Decision, DecisionId, Kind, Outcome, Record};
 use jinwu_policy::{Facts, ImageFacts, Scope};
 use jinwu_registry::seam::{Gate, ManifestPush, Ruling};
-use jinwu_scan::client::{ComposeRequest, LayerDescriptor, LayerOutcome};
+
+pub(crate) use answer::{MAX_FINDINGS, by_policy};
+pub(crate) use examine::{Parts, examine};
+pub(crate) use kind::is_index;
 
 pub struct PushGate(pub App);
 
 #[async_trait]
 impl Gate for PushGate {
     async fn judge(&self, push: ManifestPush) -> Ruling {
-        let outcomes = outcomes(&self.0.analyses, &push).await;
-        let image = kind::of(&push, &outcomes);
-        if image == kind::Shape::Artifact {
-            return Ruling::Permit { decision: None, warnings: vec![] };
+        match examine(&self.0.analyses, &Parts::of(&push)).await {
+            Some(report) => self.decide(&push, report).await,
+            None => Ruling::Permit { decision: None, warnings: vec![] },
         }
-        let report = report(&self.0.analyses, &push, &outcomes, image).await;
-        self.0.analyses.forget_failures(push.layers.iter().map(|l| l.digest.clone()));
-        self.decide(&push, report).await
     }
-}
-
-/// Every layer's analysis by the present engines, whatever way the layer got here.
-async fn outcomes(analyses: &Analyses, push: &ManifestPush) -> Vec<LayerOutcome> {
-    if kind::is_index(&push.media_type) {
-        return vec![];
-    }
-    join_all(push.layers.iter().map(|layer| async move {
-        if layer.path.is_none() {
-            return LayerOutcome::Unscannable { reason: UnscannableReason::Unreadable, detail: "foreign layer: its bytes are elsewhere".into() };
-        }
-        if layer.media_type.ends_with("+encrypted") {
-            return LayerOutcome::Unscannable { reason: UnscannableReason::Encrypted, detail: format!("media type {}", layer.media_type) };
-        }
-        analyses.of(&layer.digest, layer.path.as_deref(), layer.size).await
-    }))
-    .await
-}
-
-async fn report(analyses: &Analyses, push: &ManifestPush, outcomes: &[LayerOutcome], image: kind::Shape) -> ImageReport {
-    let mut failed = None;
-    let config = push.config.clone().unwrap_or_else(|| {
-        failed = Some(Unscannable {
-            layer: None,
-            reason: UnscannableReason::TooLarge,
-            detail: "the configuration is larger than 4 MiB or cannot be read".into(),
-        });
-        Bytes::from_static(b"{}")
-    });
-    let layers = push
-        .layers
-        .iter()
-        .zip(outcomes)
-        .map(|(l, o)| (LayerDescriptor { digest: l.digest.clone(), size: l.size, media_type: l.media_type.clone() }, o.clone()))
-        .collect();
-    let request = ComposeRequest {
-        image: push.digest.clone(),
-        manifest: push.bytes.clone(),
-        manifest_media_type: push.media_type.clone(),
-        config,
-        config_media_type: kind::config_media_type(&push.bytes),
-        layers,
-    };
-    let mut report = match analyses.compose(request).await {
-        Ok(report) => report,
-        Err(unscannable) => {
-            failed = Some(unscannable);
-            ImageReport::empty(push.digest.clone())
-        }
-    };
-    report.unscannable.extend(failed);
-    if image == kind::Shape::Disguised {
-        report.faults.push(IntegrityFault {
-            kind: FaultKind::DisguisedImage,
-            location: Location { layer: None, path: "manifest.config.mediaType".into(), inner: None, line: None, deleted: false, owner: None },
-            detail: format!("runnable image whose configuration calls itself {}", kind::config_media_type(&push.bytes)),
-        });
-    }
-    report
 }
 
 impl PushGate {

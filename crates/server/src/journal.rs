@@ -21,16 +21,29 @@ impl Journal {
 
     /// Returns once every record is on disk. On an error what was to be recorded must not happen.
     pub async fn record(&self, mut records: Vec<Record>) -> Result<u64, LedgerError> {
-        for record in &mut records {
-            record.object = mask_object(&self.mask, &record.object);
-            record.subject.name = clip((self.mask)(&record.subject.name), 200);
-            record.detail.values_mut().for_each(|v| self.mask_value(v));
-        }
+        records.iter_mut().for_each(|r| self.mask_record(r));
+        self.ledger.append(records).await
+    }
+
+    /// The same for so many that masking them takes a while.
+    pub async fn record_many(&self, mut records: Vec<Record>) -> Result<u64, LedgerError> {
+        let this = self.clone();
+        let masked = tokio::task::spawn_blocking(move || {
+            records.iter_mut().for_each(|r| this.mask_record(r));
+            records
+        });
+        let records = masked.await.map_err(|e| LedgerError::Unwritable(format!("masking failed: {e}")))?;
         self.ledger.append(records).await
     }
 
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
+    }
+
+    fn mask_record(&self, record: &mut Record) {
+        record.object = mask_object(&self.mask, &record.object);
+        record.subject.name = clip((self.mask)(&record.subject.name), 200);
+        record.detail.values_mut().for_each(|v| self.mask_value(v));
     }
 
     fn mask_value(&self, value: &mut serde_json::Value) {

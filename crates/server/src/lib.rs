@@ -7,6 +7,7 @@
 //! * [`access`], [`fold`], [`gate`], [`analysis`]: what the registry asks: who is this, may this image come
 //!   in, look at these bytes.
 //! * [`api`]: the management API; [`api::table`] is the list of endpoints and who may call them.
+//! * [`clusters`]: clusters, and what their gates ask.
 //! * [`token`]: the registry's token service.
 //! * [`policies`]: modes by project, custom policies, exceptions.
 //! * [`listen`], [`source`]: HTTPS, the local socket, and the true source address.
@@ -16,6 +17,7 @@ pub mod access;
 pub mod analysis;
 pub mod api;
 pub mod app;
+pub mod clusters;
 pub mod config;
 pub mod fold;
 pub mod gate;

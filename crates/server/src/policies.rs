@@ -69,6 +69,11 @@ impl Policies {
         self.inner.read().set.clone()
     }
 
+    /// Custom policies as they were given.
+    pub fn custom(&self) -> Vec<String> {
+        self.inner.read().custom.values().cloned().collect()
+    }
+
     pub fn modes(&self) -> BTreeMap<String, BTreeMap<PolicyId, Mode>> {
         self.inner.read().modes.clone()
     }
@@ -139,10 +144,26 @@ impl Policies {
         if inner.set.get(&exception.policy).is_none() {
             return Err(PolicyStoreError::UnknownPolicy(exception.policy));
         }
-        let unscoped = exception.digest.is_none() && exception.repository.is_none() && exception.project.is_none();
+        let of_image = exception.repository.is_some() || exception.project.is_some() || exception.finding.is_some();
+        if exception.of_cluster() && of_image {
+            return Err(PolicyStoreError::Refused(
+                "namespace、workload、cluster 只能与 digest 合用 / namespace, workload and cluster go with digest only".into(),
+            ));
+        }
+        let judges_images = inner.set.get(&exception.policy).is_some_and(jinwu_policy::Document::judges_images);
+        if !judges_images && of_image {
+            return Err(PolicyStoreError::Refused(
+                "该策略约束集群中的工作负载,例外范围须为 namespace、workload 或 digest / this policy judges workloads of clusters: scope the exception by namespace, workload or digest".into(),
+            ));
+        }
+        if exception.workload.is_some() && exception.namespace.is_none() {
+            return Err(PolicyStoreError::Refused("workload 须同时给出 namespace / a workload needs its namespace".into()));
+        }
+        let image = exception.digest.is_some() || exception.repository.is_some() || exception.project.is_some();
+        let unscoped = !image && exception.namespace.is_none();
         if unscoped || exception.reason.trim().is_empty() || exception.expires <= exception.created {
             return Err(PolicyStoreError::Refused(
-                "例外须有范围(digest、repository 或 project)、理由和将来的到期时间 / an exception needs a scope (digest, repository or project), a reason and an expiry to come".into(),
+                "例外须有范围(digest、repository、project 或 namespace)、理由和将来的到期时间 / an exception needs a scope (digest, repository, project or namespace), a reason and an expiry to come".into(),
             ));
         }
         if exception.expires - exception.created > 366 * 24 * 3600 * 1000 {

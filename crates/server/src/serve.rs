@@ -2,6 +2,7 @@
 
 use crate::access::Door;
 use crate::analysis::Analyses;
+use crate::clusters::{self, Clusters};
 use crate::app::{App, Inner};
 use crate::config::{Config, ConfigError};
 use crate::fold::Fold;
@@ -65,6 +66,8 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     let identity = tokio::task::spawn_blocking(move || Identity::open(&store, settings, Arc::new(journal::now))).await??;
     let policies = Policies::open(&data.join("policies.db"))?;
 
+    let clusters = Clusters::open(&data.join("clusters.db"), SigningKey::load_or_create(&keys.join("gate.pem"))?)?;
+
     let program = scanner(&config)?;
     let mut pool = PoolConfig::new(program);
     pool.workers = config.workers.max(1);
@@ -81,11 +84,13 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
         identity,
         journal,
         policies,
+        clusters,
         analyses: analyses.clone(),
         trusted,
         token_key,
         anonymous: Fold::default(),
         registry: OnceLock::new(),
+        port: OnceLock::new(),
     });
     set_up(&app).await?;
 
@@ -103,6 +108,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
         .await
         .with_context(|| format!("listen on {}: choose another address in the configuration (listen = \"host:port\")", app.config.listen))?;
     let address = listener.local_addr()?;
+    let _ = app.port.set(address.port());
     let (stop, stopped) = watch::channel(false);
     listen::local(&app.config.socket(), api::router(&app), stopped.clone())
         .await
@@ -115,6 +121,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     tokio::spawn(listen::https(listener, tls, router(&app), stopped));
     tokio::spawn(collect_regularly(app.clone()));
     tokio::spawn(record_folded(app.clone()));
+    tokio::spawn(clusters::recheck::run(app.clone()));
     tracing::info!(%address, data = %data.display(), "ready");
     Ok(Server { app, address, stop, _lock: lock })
 }
@@ -139,10 +146,10 @@ fn announce(app: &App, address: std::net::SocketAddr) -> anyhow::Result<()> {
     Ok(jinwu_trust::files::write(&app.config.data.join("run").join("server.json"), body.to_string().as_bytes(), 0o644)?)
 }
 
-/// Registry, token service and API.
+/// Registry, token service, what gates ask, and API.
 pub fn router(app: &App) -> axum::Router {
     let tokens = axum::Router::new().route("/token", axum::routing::get(token::get).post(token::post)).with_state(app.clone());
-    let router = tokens.merge(api::router(app));
+    let router = tokens.merge(clusters::http::router(app)).merge(api::router(app));
     match app.registry() {
         Some(registry) => router.merge(registry.router()),
         None => router,

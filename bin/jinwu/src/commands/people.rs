@@ -62,7 +62,7 @@ pub(crate) enum Project {
 }
 
 /// Calls, prints the answer as JSON where it says something.
-async fn act(common: &Common, role: AdminRole, method: Method, path: String, body: Option<Value>) -> anyhow::Result<ExitCode> {
+pub(super) async fn act(common: &Common, role: AdminRole, method: Method, path: String, body: Option<Value>) -> anyhow::Result<ExitCode> {
     let answer = session::open(common, role).await?.call(method, &path, body.as_ref()).await?;
     if common.json || answer.as_object().is_some_and(|o| !o.is_empty()) {
         output::json(&answer);

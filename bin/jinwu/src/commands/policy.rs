@@ -39,6 +39,15 @@ pub(crate) enum Exception {
         repository: Option<String>,
         #[arg(long)]
         project: Option<String>,
+        /// 仅在集群的此命名空间 / only in this namespace of clusters
+        #[arg(long)]
+        namespace: Option<String>,
+        /// 仅此工作负载,如 deployment/web / only this workload
+        #[arg(long)]
+        workload: Option<String>,
+        /// 仅此集群 / only this cluster
+        #[arg(long)]
+        cluster: Option<String>,
         /// 仅限此发现(CVE、规则、变量)/ only this finding
         #[arg(long)]
         finding: Option<String>,
@@ -101,10 +110,10 @@ fn row(common: &Common, policy: &Value, in_project: bool) -> Vec<String> {
 pub(crate) async fn exception(common: &Common, command: Exception) -> anyhow::Result<ExitCode> {
     let answer = match command {
         Exception::List => session::open(common, Security).await?.get("/exceptions").await?,
-        Exception::Propose { policy, digest, repository, project, finding, reason, days } => {
+        Exception::Propose { policy, digest, repository, project, namespace, workload, cluster, finding, reason, days } => {
             let body = json!({
                 "policy": policy, "digest": digest, "repository": repository, "project": project,
-                "finding": finding, "reason": reason, "days": days,
+                "namespace": namespace, "workload": workload, "cluster": cluster, "finding": finding, "reason": reason, "days": days,
             });
             session::open(common, System).await?.post("/exceptions", &body).await?
         }

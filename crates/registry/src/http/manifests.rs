@@ -4,7 +4,7 @@ use super::{Context, owner};
 use crate::failpoint;
 use crate::manifest::{self, Parsed};
 use crate::meta::{ManifestRow, Published};
-use crate::seam::{Action, Caller, Layer, ManifestPush, Ruling};
+use crate::seam::{Action, Caller, ManifestPush, Ruling};
 use crate::store::Hasher;
 use crate::wire::{Answer, Code, Failure};
 use axum::body::Body;
@@ -15,8 +15,6 @@ use jinwu_model::{Algorithm, Digest, Kind, Outcome, Record, Reference, Repositor
 
 /// Tags in one push at most.
 const MAX_TAGS: usize = 100;
-/// A configuration larger than this is not handed to the gate.
-const MAX_CONFIG: u64 = 4 << 20;
 
 fn reference(text: &str) -> Result<Reference, Failure> {
     let code = if text.contains(':') { Code::DigestInvalid } else { Code::TagInvalid };
@@ -220,22 +218,7 @@ async fn push(
     parsed: &Parsed,
     bytes: &Bytes,
 ) -> ManifestPush {
-    let store = &context.registry.inner.store;
-    let config = match &parsed.config {
-        Some(entry) if entry.size <= MAX_CONFIG => tokio::fs::read(store.path(&entry.digest)).await.ok().map(Bytes::from),
-        _ => None,
-    };
-    // A foreign layer that was pushed all the same is examined like any other.
-    let layers = parsed
-        .layers
-        .iter()
-        .map(|l| Layer {
-            digest: l.digest.clone(),
-            size: l.size,
-            media_type: l.media_type.clone(),
-            path: Some(store.path(&l.digest)).filter(|p| !l.is_foreign() || p.exists()),
-        })
-        .collect();
+    let (config, layers) = context.registry.content(parsed).await;
     ManifestPush {
         repository: repository.clone(),
         tags: tags.to_vec(),

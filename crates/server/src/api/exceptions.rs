@@ -18,6 +18,14 @@ struct Proposal {
     repository: Option<RepositoryName>,
     #[serde(default)]
     project: Option<ProjectName>,
+    /// Something in a cluster: only its gates honour the exception then.
+    #[serde(default)]
+    namespace: Option<String>,
+    /// `deployment/web`.
+    #[serde(default)]
+    workload: Option<String>,
+    #[serde(default)]
+    cluster: Option<String>,
     /// A CVE, a rule's or a variable's name; absent: every finding of the policy.
     #[serde(default)]
     finding: Option<String>,
@@ -42,6 +50,7 @@ async fn list(call: Call) -> Answer {
 
 async fn propose(call: Call) -> Answer {
     let ask: Proposal = call.read()?;
+    crate::clusters::cluster::scope(ask.namespace.as_deref(), ask.workload.as_deref(), ask.cluster.as_deref())?;
     let now = call.app.now();
     let exception = Exception {
         id: format!("x-{}", hex::encode(jinwu_trust::random::bytes::<6>())),
@@ -49,6 +58,9 @@ async fn propose(call: Call) -> Answer {
         digest: ask.digest,
         repository: ask.repository,
         project: ask.project,
+        namespace: ask.namespace,
+        workload: ask.workload,
+        cluster: ask.cluster,
         finding: ask.finding,
         reason: ask.reason,
         proposer: call.who()?.account.name.clone(),

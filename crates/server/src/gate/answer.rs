@@ -5,7 +5,7 @@ use jinwu_registry::seam::ManifestPush;
 use std::collections::BTreeMap;
 
 /// Findings of one policy written out; the rest is counted.
-pub(super) const MAX_FINDINGS: usize = 5;
+pub(crate) const MAX_FINDINGS: usize = 5;
 /// Violations in the machine-readable detail at most.
 const MAX_DETAIL: usize = 100;
 
@@ -14,7 +14,7 @@ pub(super) fn object(push: &ManifestPush) -> String {
     push.tags.first().map_or_else(|| format!("{}@{}", push.repository, push.digest), |tag| format!("{}:{tag}", push.repository))
 }
 
-pub(super) fn by_policy<'a>(violations: impl Iterator<Item = &'a Violation>) -> BTreeMap<&'a PolicyId, Vec<&'a Violation>> {
+pub(crate) fn by_policy<'a>(violations: impl Iterator<Item = &'a Violation>) -> BTreeMap<&'a PolicyId, Vec<&'a Violation>> {
     let mut out: BTreeMap<&PolicyId, Vec<&Violation>> = BTreeMap::new();
     for violation in violations {
         out.entry(&violation.policy).or_default().push(violation);

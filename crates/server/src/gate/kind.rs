@@ -4,8 +4,8 @@
 //! whether a runtime could run it: a configuration that is an image's (by media type, or by having
 //! `rootfs.diff_ids`) over at least one layer that is a file system, or over none.
 
+use super::Parts;
 use jinwu_registry::manifest::{DOCKER_LIST, OCI_INDEX};
-use jinwu_registry::seam::ManifestPush;
 use jinwu_scan::client::LayerOutcome;
 use serde::Deserialize;
 
@@ -20,19 +20,19 @@ pub(super) enum Shape {
 
 const IMAGE_CONFIGS: [&str; 2] = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-pub(super) fn is_index(media_type: &str) -> bool {
+pub(crate) fn is_index(media_type: &str) -> bool {
     media_type == OCI_INDEX || media_type == DOCKER_LIST
 }
 
-pub(super) fn of(push: &ManifestPush, outcomes: &[LayerOutcome]) -> Shape {
-    if is_index(&push.media_type) {
+pub(super) fn of(parts: &Parts, outcomes: &[LayerOutcome]) -> Shape {
+    if is_index(&parts.media_type) {
         return Shape::Artifact;
     }
-    let config_type = config_media_type(&push.bytes);
+    let config_type = config_media_type(&parts.bytes);
     let declared = IMAGE_CONFIGS.contains(&config_type.as_str());
-    let shaped = push.config.as_ref().is_none_or(|c| has_root_file_system(c));
-    let file_system = push.layers.is_empty()
-        || push.layers.iter().zip(outcomes).any(|(layer, outcome)| is_layer_type(&layer.media_type) && declared || *outcome != LayerOutcome::NotALayer);
+    let shaped = parts.config.as_ref().is_none_or(|c| has_root_file_system(c));
+    let file_system = parts.layers.is_empty()
+        || parts.layers.iter().zip(outcomes).any(|(layer, outcome)| is_layer_type(&layer.media_type) && declared || *outcome != LayerOutcome::NotALayer);
     match (declared, shaped, file_system) {
         (true, _, true) => Shape::Image,
         (false, true, true) => Shape::Disguised,
@@ -72,14 +72,12 @@ fn has_root_file_system(config: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use jinwu_model::{Digest, Subject};
-    use jinwu_registry::seam::{Caller, Layer};
+    use jinwu_model::Digest;
+    use jinwu_registry::seam::Layer;
 
-    fn push(config_type: &str, config: &str, layer_types: &[&str]) -> ManifestPush {
+    fn parts(config_type: &str, config: &str, layer_types: &[&str]) -> Parts {
         let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
-        ManifestPush {
-            repository: "demo/a".parse().unwrap(),
-            tags: vec![],
+        Parts {
             digest: digest.clone(),
             media_type: "application/vnd.oci.image.manifest.v1+json".into(),
             bytes: format!(r#"{{"config":{{"mediaType":"{config_type}"}}}}"#).into(),
@@ -88,7 +86,6 @@ mod tests {
                 .iter()
                 .map(|t| Layer { digest: digest.clone(), size: 1, media_type: (*t).to_owned(), path: None })
                 .collect(),
-            caller: Caller { subject: Subject::anonymous(), source: [127, 0, 0, 1].into(), scopes: None, user_agent: String::new() },
         }
     }
 
@@ -102,31 +99,31 @@ mod tests {
 
     #[test]
     fn images_and_what_only_looks_like_one() {
-        assert_eq!(of(&push(IMAGE, ROOTFS, &[TAR]), &[analysed()]), Shape::Image);
-        assert_eq!(of(&push(IMAGE, "{}", &[]), &[]), Shape::Image, "an image from scratch");
-        assert_eq!(of(&push(IMAGE, ROOTFS, &[TAR]), &[LayerOutcome::NotALayer]), Shape::Image, "random bytes called a layer are a broken image");
+        assert_eq!(of(&parts(IMAGE, ROOTFS, &[TAR]), &[analysed()]), Shape::Image);
+        assert_eq!(of(&parts(IMAGE, "{}", &[]), &[]), Shape::Image, "an image from scratch");
+        assert_eq!(of(&parts(IMAGE, ROOTFS, &[TAR]), &[LayerOutcome::NotALayer]), Shape::Image, "random bytes called a layer are a broken image");
         assert_eq!(
-            of(&push(IMAGE, ROOTFS, &["application/vnd.dev.cosign.simplesigning.v1+json"]), &[LayerOutcome::NotALayer]),
+            of(&parts(IMAGE, ROOTFS, &["application/vnd.dev.cosign.simplesigning.v1+json"]), &[LayerOutcome::NotALayer]),
             Shape::Artifact,
             "a cosign signature has an image's configuration over JSON"
         );
         assert_eq!(
-            of(&push(IMAGE, ROOTFS, &["application/octet-stream"]), &[analysed()]),
+            of(&parts(IMAGE, ROOTFS, &["application/octet-stream"]), &[analysed()]),
             Shape::Image,
             "podman unpacks a tar whatever its media type"
         );
-        assert_eq!(of(&push("application/vnd.oci.empty.v1+json", "{}", &["application/spdx+json"]), &[LayerOutcome::NotALayer]), Shape::Artifact);
+        assert_eq!(of(&parts("application/vnd.oci.empty.v1+json", "{}", &["application/spdx+json"]), &[LayerOutcome::NotALayer]), Shape::Artifact);
         assert_eq!(
-            of(&push("application/vnd.cncf.helm.config.v1+json", r#"{"name":"x"}"#, &["application/vnd.cncf.helm.chart.content.v1.tar+gzip"]), &[analysed()]),
+            of(&parts("application/vnd.cncf.helm.config.v1+json", r#"{"name":"x"}"#, &["application/vnd.cncf.helm.chart.content.v1.tar+gzip"]), &[analysed()]),
             Shape::Artifact
         );
     }
 
     #[test]
     fn an_image_dressed_as_an_artifact_is_seen() {
-        assert_eq!(of(&push("application/vnd.cncf.helm.config.v1+json", ROOTFS, &[TAR]), &[analysed()]), Shape::Disguised);
-        assert_eq!(of(&push("x/y", r#"{"RootFS":{"Diff_IDs":["a"]}}"#, &["application/octet-stream"]), &[analysed()]), Shape::Disguised);
+        assert_eq!(of(&parts("application/vnd.cncf.helm.config.v1+json", ROOTFS, &[TAR]), &[analysed()]), Shape::Disguised);
+        assert_eq!(of(&parts("x/y", r#"{"RootFS":{"Diff_IDs":["a"]}}"#, &["application/octet-stream"]), &[analysed()]), Shape::Disguised);
         let unread = LayerOutcome::Unscannable { reason: jinwu_model::report::UnscannableReason::WorkerCrashed, detail: String::new() };
-        assert_eq!(of(&push("x/y", ROOTFS, &["x/z"]), &[unread]), Shape::Disguised, "what was not read is not taken for harmless");
+        assert_eq!(of(&parts("x/y", ROOTFS, &["x/z"]), &[unread]), Shape::Disguised, "what was not read is not taken for harmless");
     }
 }

@@ -1,0 +1,179 @@
+//! Clusters: registering them, how strongly their gates act, leave to enter containers.
+
+mod print;
+
+use super::people::act;
+use crate::client::escape;
+use crate::{Common, output, session};
+use clap::Subcommand;
+use http::Method;
+use jinwu_identity::AdminRole::{SecurityAdministrator as Security, SystemAdministrator as System};
+use jinwu_model::Mode;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Subcommand)]
+pub(crate) enum Cluster {
+    List,
+    /// 登记集群;密钥只显示这一次 / register a cluster; its secret is shown this once
+    Add {
+        name: String,
+        /// 未标等级的命名空间的等级;缺省为安装的等级 / level of namespaces that name none
+        #[arg(long)]
+        level: Option<u8>,
+    },
+    /// 设置、关口与基础平台 / settings, gates, base platform
+    Show { name: String },
+    Remove { name: String },
+    /// 更换密钥,旧密钥立即失效 / a new secret; the old one ends at once
+    Secret { name: String },
+    /// 策略最强的动作:放行/告警/拦截,或 default(仅命名空间)/ the strongest any policy may act: allow, alert, block, or default
+    Enforce {
+        cluster: String,
+        mode: String,
+        /// 缺省为所有其他命名空间 / all other namespaces by default
+        #[arg(long)]
+        namespace: Option<String>,
+    },
+    /// 切换策略:放行/告警/拦截,或 default / switch a policy: allow, alert, block, or default
+    Switch {
+        cluster: String,
+        policy: String,
+        mode: String,
+        #[arg(long)]
+        namespace: Option<String>,
+    },
+    /// 许可的仓库、可改等级者、沙箱运行时;每项给出即整体替换 / registries, level setters, sandboxed runtimes; a list given replaces the old one
+    Set {
+        cluster: String,
+        #[arg(long)]
+        level: Option<u8>,
+        #[arg(long = "registry", value_name = "HOST[:PORT]")]
+        registries: Option<Vec<String>>,
+        /// 用户名,或 group:组名 / a user name, or group:NAME
+        #[arg(long = "level-setter", value_name = "USER")]
+        level_setters: Option<Vec<String>>,
+        #[arg(long = "runtime", value_name = "CLASS")]
+        sandboxed_runtimes: Option<Vec<String>>,
+    },
+    /// 申请进入容器 / ask for leave to enter a container
+    Enter {
+        cluster: String,
+        #[arg(long)]
+        namespace: String,
+        /// 容器组名、* 或 名称开头* / a pod, '*', or the beginning of its name and '*'
+        #[arg(long)]
+        pod: String,
+        /// exec、attach、portforward、debug、proxy
+        #[arg(long = "way", default_values_t = ["exec".to_owned()])]
+        ways: Vec<String>,
+        /// Kubernetes 用户名;缺省为申请账号 / user name in Kubernetes; the account's by default
+        #[arg(long)]
+        person: Option<String>,
+        #[arg(long)]
+        reason: String,
+        /// 批准后有效分钟数,最长 480 / minutes it holds once approved, 480 at most
+        #[arg(long, default_value_t = 60)]
+        minutes: i64,
+    },
+    /// 进入容器的申请 / requests to enter containers
+    Entries { cluster: String },
+    /// 批准进入容器(安全管理员)/ give leave to enter
+    Approve { cluster: String, id: String },
+    /// 撤销进入容器的申请或许可 / end a request or what it gave
+    Revoke { cluster: String, id: String },
+    /// 暂时拒绝某用户的全部请求 / refuse all requests of a user for a time
+    Block {
+        cluster: String,
+        user: String,
+        /// 仅此凭据(令牌的 jti)/ only this credential (a token's jti)
+        #[arg(long)]
+        credential: Option<String>,
+        #[arg(long)]
+        reason: String,
+        #[arg(long, default_value_t = 60)]
+        minutes: i64,
+    },
+    Unblock { cluster: String, id: String },
+    /// 基础平台组件 / components of the base platform
+    #[command(subcommand)]
+    Base(Base),
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Base {
+    /// 申请(系统管理员)/ propose
+    Propose {
+        cluster: String,
+        #[arg(long)]
+        namespace: String,
+        #[arg(long)]
+        digest: String,
+        /// 镜像签名公钥的 PEM 文件 / PEM file of the public key its image is signed with
+        #[arg(long)]
+        signer: Option<PathBuf>,
+        #[arg(long)]
+        reason: String,
+    },
+    /// 批准(安全管理员,不得为申请人)/ approve; not by who proposed
+    Approve { cluster: String, id: String },
+    Remove { cluster: String, id: String },
+}
+
+pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result<ExitCode> {
+    let of = |name: &str, rest: &str| format!("/clusters/{}{rest}", escape(name));
+    let one = |name: &str, list: &str, id: &str, rest: &str| format!("/clusters/{}/{list}/{}{rest}", escape(name), escape(id));
+    let (role, method, path, body) = match command {
+        Cluster::List => return print::list(common).await,
+        Cluster::Show { name } => return print::show(common, &name).await,
+        Cluster::Entries { cluster } => return print::entries(common, &cluster).await,
+        Cluster::Add { name, level } => return print::secret(common, "/clusters", &json!({"name": name, "level": level})).await,
+        Cluster::Secret { name } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
+        Cluster::Base(command) => return base(common, command).await,
+        Cluster::Remove { name } => (System, Method::DELETE, of(&name, ""), None),
+        Cluster::Enforce { cluster, mode, namespace } => {
+            (Security, Method::PUT, of(&cluster, "/enforcement"), Some(json!({"namespace": namespace, "mode": parse(&mode)?})))
+        }
+        Cluster::Switch { cluster, policy, mode, namespace } => {
+            (Security, Method::PUT, one(&cluster, "policies", &policy, ""), Some(json!({"namespace": namespace, "mode": parse(&mode)?})))
+        }
+        Cluster::Set { cluster, level, registries, level_setters, sandboxed_runtimes } => {
+            let body = json!({
+                "default_level": level, "registries": registries, "level_setters": level_setters, "sandboxed_runtimes": sandboxed_runtimes,
+            });
+            (Security, Method::PUT, of(&cluster, "/settings"), Some(body))
+        }
+        Cluster::Enter { cluster, namespace, pod, ways, person, reason, minutes } => {
+            let body = json!({"person": person, "namespace": namespace, "pod": pod, "ways": ways, "reason": reason, "minutes": minutes});
+            (System, Method::POST, of(&cluster, "/entries"), Some(body))
+        }
+        Cluster::Approve { cluster, id } => (Security, Method::POST, one(&cluster, "entries", &id, "/approve"), None),
+        Cluster::Revoke { cluster, id } => (Security, Method::DELETE, one(&cluster, "entries", &id, ""), None),
+        Cluster::Block { cluster, user, credential, reason, minutes } => {
+            let body = json!({"user": user, "credential": credential, "reason": reason, "minutes": minutes});
+            (Security, Method::POST, of(&cluster, "/blocked"), Some(body))
+        }
+        Cluster::Unblock { cluster, id } => (Security, Method::DELETE, one(&cluster, "blocked", &id, ""), None),
+    };
+    act(common, role, method, path, body).await
+}
+
+async fn base(common: &Common, command: Base) -> anyhow::Result<ExitCode> {
+    let of = |cluster: &str, rest: &str| format!("/clusters/{}/base-platform{rest}", escape(cluster));
+    let (role, method, path, body) = match command {
+        Base::Propose { cluster, namespace, digest, signer, reason } => {
+            let signer = signer.map(std::fs::read_to_string).transpose()?;
+            let body = json!({"namespace": namespace, "digest": digest, "signer": signer, "reason": reason});
+            (System, Method::POST, of(&cluster, ""), Some(body))
+        }
+        Base::Approve { cluster, id } => (Security, Method::POST, of(&cluster, &format!("/{}/approve", escape(&id))), None),
+        Base::Remove { cluster, id } => (Security, Method::DELETE, of(&cluster, &format!("/{}", escape(&id))), None),
+    };
+    act(common, role, method, path, body).await
+}
+
+/// A mode's word in either language; `default` is none.
+fn parse(mode: &str) -> anyhow::Result<Option<Mode>> {
+    if mode == "default" { Ok(None) } else { Ok(Some(mode.parse::<Mode>().map_err(anyhow::Error::msg)?)) }
+}

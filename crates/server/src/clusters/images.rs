@@ -1,0 +1,256 @@
+//! What is known about an image reference, for gates.
+//!
+//! An answer is made once for an image and a generation of engines, policies and exceptions, and
+//! kept in memory. Whoever asks meanwhile waits for the same work; whoever cannot wait that long is
+//! told so and finds the answer ready later.
+
+mod index;
+mod judge;
+mod reference;
+
+pub use reference::ImageReference;
+
+use super::verdict;
+use crate::app::App;
+use crate::gate::is_index;
+use futures::future::{BoxFuture, FutureExt as _, Shared};
+use jinwu_admission::protocol::{ImageAnswer, ImageQuestion, Knowledge};
+use jinwu_model::{Digest, Reference, RepositoryName, Tag, Text};
+use jinwu_registry::Registry;
+use jinwu_registry::meta::StoredManifest;
+use judge::Obstacle;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Semaphore;
+
+/// Answers and work in progress.
+pub(crate) struct Images {
+    known: Mutex<HashMap<Key, Knowledge>>,
+    running: Mutex<HashMap<Key, Work>>,
+    /// Images looked at at once: an answer that is not ready must not starve pushes of workers.
+    room: Arc<Semaphore>,
+}
+
+/// Everything an answer depends on. The tag is among it because policies may read it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) repository: RepositoryName,
+    pub(crate) tag: Option<Tag>,
+    pub(crate) digest: Digest,
+    pub(crate) platform: Option<String>,
+    generation: String,
+}
+
+type Work = Shared<BoxFuture<'static, Result<Knowledge, Text>>>;
+
+/// Answers kept; beyond that all are forgotten.
+const MAX_KNOWN: usize = 10_000;
+/// Images in progress; more are told to ask again.
+const MAX_RUNNING: usize = 256;
+/// Images looked at at once.
+const AT_ONCE: usize = 4;
+/// Longest wait of one question. A gate's own caller, the API server, waits 30 s at most.
+const WAIT: Duration = Duration::from_secs(20);
+/// Milliseconds for which nothing known stays nothing known: the image may be pushed any moment.
+const UNKNOWN: i64 = 5_000;
+
+impl Default for Images {
+    fn default() -> Self {
+        Images { known: Mutex::default(), running: Mutex::default(), room: Arc::new(Semaphore::new(AT_ONCE)) }
+    }
+}
+
+/// What is known about the image, and what it was looked up as where it is one of ours.
+pub(crate) async fn answer(app: &App, question: &ImageQuestion) -> (ImageAnswer, Option<Key>) {
+    let verdicts = verdict::present(app);
+    let unknown = |digest: Option<Digest>, why: Text| ImageAnswer {
+        reference: question.reference.clone(),
+        digest,
+        knowledge: Knowledge::Unknown { why },
+        verdict_generation: verdicts.generation.clone(),
+        valid_until: app.now() + UNKNOWN,
+    };
+    let (key, manifest) = match find(app, question, &verdicts.generation) {
+        Ok(found) => found,
+        Err(why) => return (unknown(None, why), None),
+    };
+    let digest = key.digest.clone();
+    match tokio::time::timeout(WAIT, known(app, &key, manifest)).await {
+        Ok(Ok(knowledge)) => {
+            let valid_until = match &knowledge {
+                Knowledge::Unknown { .. } => app.now() + UNKNOWN,
+                Knowledge::Judged { .. } => {
+                    let age = app.now() + i64::try_from(app.config.max_scan_age).unwrap_or(i64::MAX / 2000).saturating_mul(1000);
+                    verdicts.until.map_or(age, |until| until.min(age))
+                }
+            };
+            let reference = question.reference.clone();
+            (ImageAnswer { reference, digest: Some(digest), knowledge, verdict_generation: verdicts.generation, valid_until }, Some(key))
+        }
+        Ok(Err(why)) => (unknown(Some(digest), why), None),
+        Err(_) => (unknown(Some(digest), Text::new("镜像仍在检查,请稍后重试", "the image is still being examined; try again in a moment")), None),
+    }
+}
+
+/// The manifest a reference stands for now.
+fn find(app: &App, question: &ImageQuestion, generation: &str) -> Result<(Key, Arc<StoredManifest>), Text> {
+    let reference = ImageReference::parse(&question.reference)?;
+    let own = app.own_registries();
+    if !reference.is_of(&own) {
+        let ours = own.first().map_or("", String::as_str);
+        return Err(Text::new(
+            format!("镜像来自 {},金吾未曾扫描;推送到 {ours} 后从那里部署", reference.registry),
+            format!("the image is of {}, which Jinwu has not scanned; push it to {ours} and deploy it from there", reference.registry),
+        ));
+    }
+    let wanted = reference.wanted().ok_or_else(|| Text::new("没有标签", "there is no tag"))?;
+    let manifest = lookup(app, &reference.repository, &wanted)?.ok_or_else(|| {
+        let what = match &wanted {
+            Reference::Tag(tag) => format!("{}:{tag}", reference.repository),
+            Reference::Digest(digest) => format!("{}@{digest}", reference.repository),
+        };
+        Text::new(format!("仓库中没有 {what};先推送该镜像"), format!("the registry has no {what}; push the image first"))
+    })?;
+    let key = Key {
+        repository: reference.repository,
+        // By digest, it is of no tag.
+        tag: reference.tag.filter(|_| reference.digest.is_none()),
+        digest: manifest.digest.clone(),
+        platform: question.platform.clone(),
+        generation: generation.to_owned(),
+    };
+    Ok((key, manifest))
+}
+
+fn registry(app: &App) -> Result<Registry, Text> {
+    app.registry().cloned().ok_or_else(|| Text::new("镜像仓库正在启动,请稍后重试", "the registry is starting; try again in a moment"))
+}
+
+fn lookup(app: &App, repository: &RepositoryName, reference: &Reference) -> Result<Option<Arc<StoredManifest>>, Text> {
+    registry(app)?.meta().manifest(repository, reference).map_err(|e| {
+        tracing::error!(error = %e, "registry metadata");
+        Text::new("镜像仓库暂时无法读取,请稍后重试", "the registry cannot be read now; try again in a moment")
+    })
+}
+
+/// What is known about the image by what it was looked up as before, under the present generation;
+/// `None` where it is gone, `Err` for what may be otherwise in a moment.
+pub(crate) async fn again(
+    app: &App,
+    repository: &RepositoryName,
+    tag: Option<&Tag>,
+    digest: &Digest,
+    platform: Option<&str>,
+) -> Result<Option<Knowledge>, Text> {
+    let Some(manifest) = lookup(app, repository, &Reference::Digest(digest.clone()))? else { return Ok(None) };
+    let key = Key {
+        repository: repository.clone(),
+        tag: tag.cloned(),
+        digest: digest.clone(),
+        platform: platform.map(str::to_owned),
+        generation: verdict::present(app).generation,
+    };
+    known(app, &key, manifest).await.map(Some)
+}
+
+/// From memory, from work in progress, or by looking now. The work goes on when nobody waits any more.
+async fn known(app: &App, key: &Key, manifest: Arc<StoredManifest>) -> Result<Knowledge, Text> {
+    let images = &app.clusters.images;
+    if let Some(found) = images.known.lock().get(key) {
+        return Ok(found.clone());
+    }
+    let work = {
+        let mut running = images.running.lock();
+        match running.get(key) {
+            Some(work) => work.clone(),
+            None if running.len() >= MAX_RUNNING => {
+                return Err(Text::new("正在检查的镜像过多,请稍后重试", "too many images are being examined; try again in a moment"));
+            }
+            None => {
+                let work = start(app.clone(), key.clone(), manifest);
+                running.insert(key.clone(), work.clone());
+                work
+            }
+        }
+    };
+    work.await
+}
+
+fn start(app: App, key: Key, manifest: Arc<StoredManifest>) -> Work {
+    let task = tokio::spawn(async move {
+        let room = app.clusters.images.room.clone();
+        let _permit = room.acquire_owned().await;
+        let result = look(&app, &key, &manifest).await;
+        let images = &app.clusters.images;
+        let answer = match result {
+            Ok(knowledge) => {
+                let mut known = images.known.lock();
+                if known.len() >= MAX_KNOWN {
+                    known.clear();
+                }
+                known.insert(key.clone(), knowledge.clone());
+                Ok(knowledge)
+            }
+            Err(why) => Err(why),
+        };
+        images.running.lock().remove(&key);
+        answer
+    });
+    async move {
+        task.await.unwrap_or_else(|_| Err(Text::new("内部错误,请稍后重试", "internal error; try again in a moment")))
+    }
+    .boxed()
+    .shared()
+}
+
+/// `Err` for what may be otherwise in a moment.
+async fn look(app: &App, key: &Key, manifest: &Arc<StoredManifest>) -> Result<Knowledge, Text> {
+    let registry = registry(app)?;
+    let manifests = if is_index(&manifest.media_type) {
+        let children = match index::candidates(&manifest.body, key.platform.as_deref()) {
+            Ok(children) => children,
+            Err(why) => return Ok(Knowledge::Unknown { why }),
+        };
+        let mut manifests = Vec::new();
+        for digest in children {
+            match lookup(app, &key.repository, &Reference::Digest(digest.clone()))? {
+                Some(child) if is_index(&child.media_type) => {
+                    let why = Text::new("索引中还有索引;按摘要引用具体平台的镜像", "the index holds another index; name the platform's image by digest");
+                    return Ok(Knowledge::Unknown { why });
+                }
+                Some(child) => manifests.push(child),
+                None => {
+                    return Err(Text::new(
+                        format!("索引中的 {digest} 不在仓库中;先推送它"),
+                        format!("{digest} of the index is not in the registry; push it first"),
+                    ));
+                }
+            }
+        }
+        manifests
+    } else {
+        vec![manifest.clone()]
+    };
+    let mut images = Vec::new();
+    for manifest in manifests {
+        match judge::judge(app, &registry, &key.repository, key.tag.as_ref(), &manifest).await {
+            Ok(image) => images.extend(image),
+            Err(Obstacle::Lasting(why)) => return Ok(Knowledge::Unknown { why }),
+            Err(Obstacle::Passing(why)) => return Err(why),
+        }
+    }
+    Ok(match judge::worst(images) {
+        Some(image) => Knowledge::Judged { uid: image.uid, user_basis: image.user_basis, findings: image.findings },
+        None => {
+            let on = key.platform.as_deref().unwrap_or("*");
+            Knowledge::Unknown {
+                why: Text::new(
+                    format!("其中没有可在 {on} 上运行的镜像;检查引用是否指向镜像,索引是否含该平台"),
+                    format!("it holds no image that runs on {on}; check that the reference names an image and that the index has the platform"),
+                ),
+            }
+        }
+    })
+}

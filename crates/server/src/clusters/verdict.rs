@@ -1,0 +1,62 @@
+//! The generation of everything that may change what is known about an image: engines, policies,
+//! exceptions, and what projects set.
+
+use super::Clusters;
+use crate::app::App;
+use jinwu_model::report::Engines;
+use jinwu_model::{Mode, PolicyId};
+use jinwu_policy::Exception;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// A generation and how long it holds if nobody changes anything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdicts {
+    pub generation: String,
+    /// Unix milliseconds: the nearest expiry of an exception.
+    pub until: Option<i64>,
+}
+
+/// The last answer, good for one revision and until the nearest expiry.
+pub(super) struct Cached {
+    revision: u64,
+    verdicts: Verdicts,
+}
+
+#[derive(Serialize)]
+struct Material<'a> {
+    engines: &'a Engines,
+    policies: &'a str,
+    exceptions: Vec<&'a Exception>,
+    levels: BTreeMap<String, u8>,
+    modes: &'a BTreeMap<String, BTreeMap<PolicyId, Mode>>,
+}
+
+/// By what images are judged now.
+pub fn present(app: &App) -> Verdicts {
+    let clusters: &Clusters = &app.clusters;
+    let now = app.now();
+    // Before anything is read: a change in between makes the next caller look again.
+    let revision = clusters.revision();
+    if let Some(cached) = &*clusters.verdicts.lock()
+        && cached.revision == revision
+        && cached.verdicts.until.is_none_or(|until| now < until)
+    {
+        return cached.verdicts.clone();
+    }
+    let exceptions = app.policies.exceptions();
+    let standing: Vec<&Exception> = exceptions.iter().filter(|e| e.stands(now) && !e.of_cluster()).collect();
+    let until = standing.iter().map(|e| e.expires).min();
+    let set = app.policies.set();
+    let material = Material {
+        engines: &app.analyses.engines(),
+        policies: set.hash(),
+        exceptions: standing,
+        levels: app.identity.projects().into_iter().map(|p| (p.name.to_string(), p.level.get())).collect(),
+        modes: &app.policies.modes(),
+    };
+    let text = serde_json::to_vec(&material).unwrap_or_default();
+    let verdicts = Verdicts { generation: hex::encode(&jinwu_trust::sha256(&text)[..16]), until };
+    *clusters.verdicts.lock() = Some(Cached { revision, verdicts: verdicts.clone() });
+    verdicts
+}
