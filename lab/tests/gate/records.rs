@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+/// So many that a server does not get through them before it is killed.
+const BATCHES: usize = 600;
+
 fn entry(id: &str, time: i64) -> Value {
     json!({"id": id, "record": {
         "time": time, "kind": "admission", "subject": {"kind": "user", "name": "system:serviceaccount:ci:deployer"},
@@ -50,7 +53,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
     let mut server = Server::start()?;
     let gate = Gate::of_new_cluster(&server.log_in("sysadmin").await?, &server, "prod").await?;
     let audit = server.log_in("auditadmin").await?.token;
-    let batches: Vec<Value> = (0..40)
+    let batches: Vec<Value> = (0..BATCHES)
         .map(|b| {
             let records: Vec<Value> = (0..50).map(|r| entry(&format!("0193f3c2-{b:04}-7000-8000-{r:012}/ResponseComplete"), now())).collect();
             batch(&format!("jinwu-gate-{}", b % 2), &records)
@@ -64,7 +67,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
     let mut answered = 1;
     for round in 0..3 {
         // Killed somewhere in the middle: of what was sent, some was answered, some durable only.
-        let (pid, delay) = (server.pid(), Duration::from_millis(20 + 40 * round));
+        let (pid, delay) = (server.pid(), Duration::from_millis(25 + 35 * round));
         let killer = std::thread::spawn(move || {
             std::thread::sleep(delay);
             let pid = rustix::process::Pid::from_raw(pid as i32);
@@ -74,6 +77,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
             answered += 1;
         }
         let _ = killer.join();
+        assert!(answered < batches.len(), "killed too late to interrupt anything");
         server.restart()?;
         let counts = in_ledger(&server, &audit).await?;
         for sent in batches.iter().take(answered).flat_map(|b| b["records"].as_array().into_iter().flatten()) {
@@ -86,7 +90,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
         assert_eq!(new + repeated, 50, "batch {n}");
     }
     let counts = in_ledger(&server, &audit).await?;
-    assert_eq!(counts.len(), 40 * 50);
+    assert_eq!(counts.len(), BATCHES * 50);
     assert!(counts.values().all(|n| *n == 1), "{:?}", counts.iter().find(|(_, n)| **n != 1));
     println!("answered before the last kill: {answered} of {}", batches.len());
     Ok(())
