@@ -143,7 +143,8 @@ pub struct ImageQuestion {
 #[serde(deny_unknown_fields)]
 pub struct ImageAnswer {
     pub reference: String,
-    /// What the reference stands for now; absent when it does not exist.
+    /// What the reference stands for now, an index where it names one; absent when it does not exist.
+    /// What is known is known of this digest: a tag may stand for another a moment later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
     pub knowledge: Knowledge,
@@ -194,11 +195,14 @@ pub struct Batch {
     pub status: GateStatus,
 }
 
-/// A record with the name by which a second copy is recognised.
+/// A record with the name by which a second copy is recognised. The server adds to its detail
+/// `cluster`, `reporter` (the gate) and `entry` (the id), replaces a time that cannot be (and keeps it
+/// as `claimed_time`), and takes what it cannot read as a `system` record that says so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Entry {
-    /// UUID; the audit id and stage of an audit event.
+    /// UUID; the audit id and stage of an audit event, after a `/`. At most 128 of letters, digits and
+    /// `-_/.:`. Known for the whole cluster: a second gate's copy counts as repeated.
     pub id: String,
     pub record: Record,
 }

@@ -194,3 +194,39 @@ async fn exceptions_and_modes_change_the_generation_and_the_answer() -> anyhow::
     assert_eq!(server.push("demo/root", "1", &root).await?.status(), 403, "and no push passes by it");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_kept_is_made_anew() -> anyhow::Result<()> {
+    let server = Server::start()?;
+    let gate = Gate::of_new_cluster(&server.log_in("sysadmin").await?, &server, "prod").await?;
+    let security = server.log_in("secadmin").await?;
+    let image = with(&json!({"User": "app"}));
+    for (repository, gone) in [("open/reports", "reports"), ("open/all", "")] {
+        assert_eq!(server.push(repository, "1", &image).await?.status(), 201);
+        // As an update leaves it: reports of other engines are of no use, in the end neither are layers' analyses.
+        std::fs::remove_dir_all(server.data.join("scan").join(gone))?;
+        let path = format!("/report?repository={repository}&reference=1");
+        assert_eq!(security.call("GET", &path, None).await?.status, 404);
+        let begun = Instant::now();
+        let (uid, findings) = judged(&gate.image(&server, &format!("{repository}:1"), None).await?)?;
+        println!("{repository} composed anew: {:?}", begun.elapsed());
+        assert_eq!((uid, names(&findings)), (Some(4242), vec![]));
+        assert_eq!(security.ok("GET", &path, None).await?["report"]["configuration"]["uid"], 4242, "and kept");
+    }
+    // Layers that cannot be read are no clean image.
+    assert_eq!(server.push("open/lost", "1", &image).await?.status(), 201);
+    std::fs::remove_dir_all(server.data.join("scan"))?;
+    // An analysis that was just made is in memory for a second.
+    tokio::time::sleep(std::time::Duration::from_millis(1300)).await;
+    let layer = image::digest(&image.layers[0]);
+    let find = std::process::Command::new("find").arg(server.data.join("registry")).args(["-name", &format!("*{}*", &layer[7..]), "-type", "f"]).output()?;
+    let files = String::from_utf8_lossy(&find.stdout).lines().map(str::to_owned).collect::<Vec<_>>();
+    assert!(!files.is_empty(), "the layer is a file of the registry");
+    for file in files {
+        std::fs::remove_file(file)?;
+    }
+    let (uid, findings) = judged(&gate.image(&server, "open/lost:1", None).await?)?;
+    assert!(names(&findings).contains(&"unscannable"), "{findings:?}");
+    assert_eq!(uid, None, "whose name is in a file that cannot be read");
+    Ok(())
+}

@@ -20,6 +20,10 @@ use tokio::time::Instant;
 
 /// Largest batch of records, bytes.
 const MAX_RECORDS: usize = 16 << 20;
+/// Batches read and taken at once; more wait their turn.
+const BATCHES: usize = 8;
+/// A batch that has not arrived in this time is let go.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest question about an image, bytes.
 const MAX_QUESTION: usize = 16 << 10;
 /// Longest wait for a new bundle, seconds.
@@ -106,12 +110,18 @@ async fn take(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>
         Ok(cluster) => cluster,
         Err(error) => return error.into_response(),
     };
-    let bytes = match read(body, MAX_RECORDS).await {
-        Ok(bytes) => bytes,
-        Err(error) => return error.into_response(),
+    let permit = app.clusters.windows.room(BATCHES).acquire_owned().await;
+    let bytes = match tokio::time::timeout(PATIENCE, read(body, MAX_RECORDS)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) => return error.into_response(),
+        Err(_) => {
+            let message = format!("请求体在 {} 秒内未到齐 / the body did not arrive within {0} s", PATIENCE.as_secs());
+            return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message).into_response();
+        }
     };
     // Carried through even when the gate goes away: what is durable is then known as such.
     let work = tokio::spawn(async move {
+        let _permit = permit;
         let batch = tokio::task::spawn_blocking(move || Batch::parse(&bytes)).await.map_err(|e| BatchError::Invalid(e.to_string()))??;
         records::take(&app, &cluster, batch).await
     });

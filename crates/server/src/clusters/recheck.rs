@@ -31,8 +31,8 @@ pub(super) struct Seen {
 
 /// Images of one cluster remembered; beyond that the one asked for longest ago is forgotten.
 const MAX_SEEN: usize = 5_000;
-/// Longest sleep between two looks at the generation.
-const AT_LEAST: Duration = Duration::from_secs(3600);
+/// Longest sleep between two looks at the generation: nobody says when a scanner was replaced.
+const AT_LEAST: Duration = Duration::from_secs(60);
 
 // === impl Seen ===
 
@@ -152,9 +152,14 @@ impl Clusters {
 /// runs. A generation that changed while it did not run is noticed at the start.
 pub(crate) async fn run(app: App) {
     let mut changes = app.clusters.subscribe();
+    let mut told = verdict::present(&app).generation;
     loop {
         changes.mark_unchanged();
         let verdicts = verdict::present(&app);
+        if told != verdicts.generation {
+            told.clone_from(&verdicts.generation);
+            app.clusters.changed();
+        }
         if app.clusters.state.read().judged != verdicts.generation {
             judge_all(&app, &verdicts.generation).await;
         }

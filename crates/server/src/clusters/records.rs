@@ -13,8 +13,8 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::Arc;
-use tokio::sync::OnceCell;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{OnceCell, Semaphore};
 
 /// Ids of a cluster known at once: 25 full batches.
 pub const WINDOW: usize = 50_000;
@@ -33,6 +33,7 @@ pub(crate) struct Windows {
     by_cluster: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Window>>>>,
     /// Set once what the ledger holds is known.
     read: OnceCell<()>,
+    room: OnceLock<Arc<Semaphore>>,
 }
 
 /// The latest ids, oldest first.
@@ -118,6 +119,11 @@ impl Windows {
         self.by_cluster.lock().remove(cluster);
     }
 
+    /// Room for so many batches at once.
+    pub(super) fn room(&self, batches: usize) -> Arc<Semaphore> {
+        self.room.get_or_init(|| Arc::new(Semaphore::new(batches))).clone()
+    }
+
     fn of(&self, cluster: &str) -> Arc<tokio::sync::Mutex<Window>> {
         self.by_cluster.lock().entry(cluster.to_owned()).or_default().clone()
     }
@@ -152,9 +158,10 @@ impl Windows {
                     window.insert(id);
                 }
             }
-            Ok(())
+            Ok::<_, LedgerError>(())
         };
-        self.read.get_or_try_init(read).await.map(|()| ())
+        self.read.get_or_try_init(read).await?;
+        Ok(())
     }
 }
 
@@ -280,7 +287,7 @@ mod tests {
         for (time, plausible) in [(1000, true), (NOW + CLOCKS, true), (999, false), (NOW + CLOCKS + 1, false), (i64::MIN, false), (i64::MAX, false)] {
             let (_, record) = entry("a", &good("entry", time));
             assert_eq!(record.time == time, plausible, "{time}");
-            assert_eq!(record.detail.get("claimed_time").is_none(), plausible);
+            assert_eq!(!record.detail.contains_key("claimed_time"), plausible);
         }
     }
 

@@ -17,9 +17,10 @@ pub struct Verdicts {
     pub until: Option<i64>,
 }
 
-/// The last answer, good for one revision and until the nearest expiry.
+/// The last answer, good for one revision and these engines, and until the nearest expiry.
 pub(super) struct Cached {
     revision: u64,
+    engines: Engines,
     verdicts: Verdicts,
 }
 
@@ -38,8 +39,11 @@ pub fn present(app: &App) -> Verdicts {
     let now = app.now();
     // Before anything is read: a change in between makes the next caller look again.
     let revision = clusters.revision();
+    // Those of the workers that run: a scanner that was replaced brings others while we run.
+    let engines = app.analyses.engines();
     if let Some(cached) = &*clusters.verdicts.lock()
         && cached.revision == revision
+        && cached.engines == engines
         && cached.verdicts.until.is_none_or(|until| now < until)
     {
         return cached.verdicts.clone();
@@ -49,7 +53,7 @@ pub fn present(app: &App) -> Verdicts {
     let until = standing.iter().map(|e| e.expires).min();
     let set = app.policies.set();
     let material = Material {
-        engines: &app.analyses.engines(),
+        engines: &engines,
         policies: set.hash(),
         exceptions: standing,
         levels: app.identity.projects().into_iter().map(|p| (p.name.to_string(), p.level.get())).collect(),
@@ -57,6 +61,6 @@ pub fn present(app: &App) -> Verdicts {
     };
     let text = serde_json::to_vec(&material).unwrap_or_default();
     let verdicts = Verdicts { generation: hex::encode(&jinwu_trust::sha256(&text)[..16]), until };
-    *clusters.verdicts.lock() = Some(Cached { revision, verdicts: verdicts.clone() });
+    *clusters.verdicts.lock() = Some(Cached { revision, engines, verdicts: verdicts.clone() });
     verdicts
 }

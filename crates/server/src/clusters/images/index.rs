@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(count(&[amd.clone(), arm.clone(), attested.clone()], Some("linux/amd64")).unwrap(), 1);
         assert_eq!(count(&[amd.clone(), arm.clone(), attested], None).unwrap(), 3);
         assert_eq!(count(std::slice::from_ref(&arm), Some("linux/amd64")).unwrap(), 0);
-        assert_eq!(count(&[arm.clone()], Some("linux/arm64/v8")).unwrap(), 1);
+        assert_eq!(count(std::slice::from_ref(&arm), Some("linux/arm64/v8")).unwrap(), 1);
         assert_eq!(count(&[none, odd], Some("linux/amd64")).unwrap(), 2, "what a runtime might take for ours");
         assert_eq!(count(&[amd.clone(), amd.clone()], Some("linux/amd64")).unwrap(), 1, "once");
         assert!(candidates(br#"{"manifests":[],"Manifests":[]}"#, None).is_err());
