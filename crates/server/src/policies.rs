@@ -104,6 +104,17 @@ impl Policies {
         Ok(())
     }
 
+    /// A cluster that is gone leaves no exceptions behind for one of its name.
+    pub fn forget_cluster(&self, cluster: &str) -> Result<(), PolicyStoreError> {
+        let mut inner = self.inner.write();
+        let of = |e: &Exception| e.cluster.as_deref() == Some(cluster);
+        let gone: Vec<Write> = inner.exceptions.values().filter(|e| of(e)).map(|e| Write::remove("exception", &e.id)).collect();
+        inner.store.apply(&gone)?;
+        inner.exceptions.retain(|_, e| !of(e));
+        inner.generation += 1;
+        Ok(())
+    }
+
     /// Adds a custom policy, or replaces one of the same name.
     pub fn put_custom(&self, yaml: &str) -> Result<String, PolicyStoreError> {
         let name = PolicySet::check(yaml)?.metadata.name;

@@ -120,6 +120,10 @@ async fn base_platform_and_exceptions_take_two_people() -> anyhow::Result<()> {
     }
     let exceptions = gate.newest(&server).await?.exceptions;
     assert_eq!(exceptions.iter().map(|e| (e.id.as_str(), e.workload.as_deref())).collect::<Vec<_>>(), [(id.as_str(), Some("daemonset/driver"))]);
+    system.ok("DELETE", "/clusters/prod", None).await?;
+    let gate = Gate::of_new_cluster(&system, &server, "prod").await?;
+    assert!(gate.newest(&server).await?.exceptions.is_empty(), "a new cluster of the name inherits nothing");
+    assert_eq!(system.ok("GET", "/exceptions", None).await?["exceptions"].as_array().map(Vec::len), Some(1), "those of others stay");
     Ok(())
 }
 

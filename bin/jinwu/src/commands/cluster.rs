@@ -15,6 +15,7 @@ use std::process::ExitCode;
 
 #[derive(Subcommand)]
 pub(crate) enum Cluster {
+    /// 全部集群 / all clusters
     List,
     /// 登记集群;密钥只显示这一次 / register a cluster; its secret is shown this once
     Add {
@@ -25,6 +26,7 @@ pub(crate) enum Cluster {
     },
     /// 设置、关口与基础平台 / settings, gates, base platform
     Show { name: String },
+    /// 删除集群;其关口不再得到应答 / remove a cluster; its gates are answered no more
     Remove { name: String },
     /// 更换密钥,旧密钥立即失效 / a new secret; the old one ends at once
     Secret { name: String },
@@ -95,6 +97,7 @@ pub(crate) enum Cluster {
         #[arg(long, default_value_t = 60)]
         minutes: i64,
     },
+    /// 解除拒绝 / end a block
     Unblock { cluster: String, id: String },
     /// 基础平台组件 / components of the base platform
     #[command(subcommand)]
@@ -118,6 +121,7 @@ pub(crate) enum Base {
     },
     /// 批准(安全管理员,不得为申请人)/ approve; not by who proposed
     Approve { cluster: String, id: String },
+    /// 移除(安全管理员)/ remove
     Remove { cluster: String, id: String },
 }
 

@@ -116,7 +116,11 @@ async fn create(call: Call) -> Answer {
 async fn remove(call: Call) -> Answer {
     let name = call.part("cluster");
     let entry = call.entry(Kind::Cluster, "remove", &format!("cluster:{name}"));
-    call.change(entry, move |app| app.clusters.remove(&name)).await?;
+    call.change(entry, move |app| {
+        app.clusters.remove(&name)?;
+        app.policies.forget_cluster(&name).map_err(ApiError::from)
+    })
+    .await?;
     json(json!({}))
 }
 
