@@ -133,7 +133,7 @@ pub fn records(request: &Request<'_>, judgement: &Judgement, cluster: &str, now:
     if let Some(grant) = &judgement.grant
         && d.permit
     {
-        out.push(entry(Kind::Grant, "container-entered").with("grant", grant.clone()).with("way", request.sub_resource()));
+        out.push(entry(Kind::Entry, "container-entered").with("grant", grant.clone()).with("way", request.sub_resource()));
     }
     out
 }

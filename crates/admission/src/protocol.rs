@@ -101,8 +101,10 @@ pub struct EntryGrant {
     pub id: String,
     /// The user name Kubernetes authenticates.
     pub person: String,
+    /// Empty: a node.
     pub namespace: String,
-    /// A pod's name, or `*` for every pod of the namespace; a trailing `*` stands for any ending.
+    /// A pod's name, or `*` for everything of the namespace; a trailing `*` stands for any ending.
+    /// `service/NAME` for a service, a node's name where there is no namespace.
     pub pod: String,
     /// Of `exec`, `attach`, `portforward`, `debug`, `proxy`.
     pub ways: Vec<String>,

@@ -143,15 +143,18 @@ async fn the_command_line_does_the_same() -> anyhow::Result<()> {
     run(&["cluster", "switch", "prod", "root-user", "alert"])?;
     run(&["cluster", "set", "prod", "--registry", "registry.example.com", "--level-setter", "group:security"])?;
     let entry: Value = serde_json::from_str(&run(&[
-        "--json", "cluster", "enter", "prod", "--namespace", "web", "--pod", "web-0", "--way", "exec", "--way", "attach", "--person", "li", "--reason", "look",
+        "--json", "cluster", "enter", "web/web-0", "--way", "exec", "--way", "attach", "--person", "li", "--reason", "look",
     ])?)?;
     run(&["cluster", "approve", "prod", &text(&entry, "id")])?;
+    let node: Value = serde_json::from_str(&run(&["--json", "cluster", "enter", "node/worker-1", "--cluster", "prod", "--way", "proxy", "--reason", "kubelet"])?)?;
+    assert_eq!((text(&node, "namespace").as_str(), text(&node, "pod").as_str(), text(&node, "person").as_str()), ("", "worker-1", "sysadmin"));
     run(&["cluster", "block", "prod", "mallory", "--reason", "leaked", "--minutes", "5"])?;
     let digest = format!("sha256:{}", "0a".repeat(32));
     let base: Value = serde_json::from_str(&run(&["--json", "cluster", "base", "propose", "prod", "--namespace", "kube-system", "--digest", &digest, "--reason", "cni"])?)?;
     run(&["cluster", "base", "approve", "prod", &text(&base, "id")])?;
     let bundle = gate.newest(&server).await?;
     assert_eq!((bundle.default_level.get(), bundle.grants.len(), bundle.blocked.len(), bundle.base_platform.len()), (3, 1, 1, 1));
+    assert_eq!((bundle.grants[0].namespace.as_str(), bundle.grants[0].pod.as_str()), ("web", "web-0"));
     assert_eq!(bundle.grants[0].ways, ["exec", "attach"]);
     assert_eq!(bundle.level_setters, ["group:security"]);
     assert!(run(&["cluster", "list"])?.contains("prod"));
@@ -167,6 +170,9 @@ async fn the_command_line_does_the_same() -> anyhow::Result<()> {
     let gate = Gate { secret: text(&renewed, "secret"), key: gate.key };
     let bundle = gate.newest(&server).await?;
     assert_eq!((bundle.grants.len(), bundle.blocked.len(), bundle.base_platform.len()), (0, 0, 0));
+    run(&["cluster", "add", "second"])?;
+    let which = server.jinwu(&["cluster", "enter", "web/web-0", "--reason", "look"])?;
+    assert!(!which.status.success() && program::said(&which).contains("name the cluster"), "{}", program::said(&which));
     run(&["cluster", "remove", "prod"])?;
     assert!(!run(&["cluster", "list"])?.contains("prod"));
     assert_eq!(server.jinwu(&["cluster", "add", "No Name"])?.status.code(), Some(2));

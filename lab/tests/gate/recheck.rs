@@ -59,6 +59,9 @@ async fn a_clean_image_that_is_clean_no_more_raises_one_alarm() -> anyhow::Resul
     assert_eq!(alarm["detail"]["cluster"], "prod");
     // Gone and back, and after a restart: the image and the policy had their alarm.
     change(&server, "DELETE", "/policies/no-alpine", None).await?;
+    let between = gate.image(&server, "demo/runs:1", Some("linux/amd64")).await?;
+    assert!(matches!(&between.knowledge, Knowledge::Judged { findings, .. } if findings.is_empty()), "{between:?}");
+    tokio::time::sleep(Duration::from_millis(500)).await;
     change(&server, "POST", "/policies", Some(&put)).await?;
     server.restart()?;
     let again = gate.image(&server, "demo/runs:1", Some("linux/amd64")).await?;

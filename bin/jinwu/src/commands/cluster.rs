@@ -61,12 +61,11 @@ pub(crate) enum Cluster {
     },
     /// 申请进入容器 / ask for leave to enter a container
     Enter {
+        /// 命名空间/容器组(可以 * 结尾)、命名空间/service/服务、node/节点 / namespace/pod ('*' for any ending), namespace/service/name, node/name
+        place: String,
+        /// 只有一个集群时可省略 / may be left out where there is one cluster
+        #[arg(long, default_value = "-")]
         cluster: String,
-        #[arg(long)]
-        namespace: String,
-        /// 容器组名、* 或 名称开头* / a pod, '*', or the beginning of its name and '*'
-        #[arg(long)]
-        pod: String,
         /// exec、attach、portforward、debug、proxy
         #[arg(long = "way", default_values_t = ["exec".to_owned()])]
         ways: Vec<String>,
@@ -148,7 +147,10 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
             });
             (Security, Method::PUT, of(&cluster, "/settings"), Some(body))
         }
-        Cluster::Enter { cluster, namespace, pod, ways, person, reason, minutes } => {
+        Cluster::Enter { place, cluster, ways, person, reason, minutes } => {
+            let (namespace, pod) = place.split_once('/').ok_or_else(|| anyhow::anyhow!("{place}: 应为 命名空间/容器组 或 node/节点 / expected namespace/pod or node/name"))?;
+            // Nodes have no namespace.
+            let namespace = if namespace == "node" { "" } else { namespace };
             let body = json!({"person": person, "namespace": namespace, "pod": pod, "ways": ways, "reason": reason, "minutes": minutes});
             (System, Method::POST, of(&cluster, "/entries"), Some(body))
         }

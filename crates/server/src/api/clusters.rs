@@ -70,9 +70,16 @@ impl From<ClusterError> for ApiError {
 // === impl Call ===
 
 impl Call {
-    /// The cluster of the path.
+    /// The cluster of the path; `-` stands for the only one.
     fn cluster(&self) -> Result<Cluster, ApiError> {
         let name = self.part("cluster");
+        if name == "-" {
+            let mut all = self.app.clusters.list();
+            return match (all.pop(), all.len()) {
+                (Some(only), 0) => Ok(only),
+                _ => Err(ApiError::invalid("须指明集群:没有或不止一个 / name the cluster: there is none, or more than one")),
+            };
+        }
         self.app.clusters.get(&name).ok_or_else(|| ClusterError::Unknown(name).into())
     }
 }

@@ -13,8 +13,10 @@ pub struct EntryRequest {
     pub cluster: String,
     /// The user name Kubernetes authenticates.
     pub person: String,
+    /// Empty: a node.
     pub namespace: String,
-    /// A pod's name, `*`, or the beginning of one before `*`.
+    /// What is entered: a pod's name, `service/` and a service's, a node's where there is no namespace;
+    /// `*` stands for any ending, alone for everything of the namespace.
     pub pod: String,
     pub ways: Vec<String>,
     pub reason: String,
@@ -61,11 +63,15 @@ impl EntryRequest {
     /// Whether what is asked can be given at all.
     pub(super) fn check(&self) -> Result<(), ClusterError> {
         text("person", &self.person, 256)?;
-        label("namespace", &self.namespace)?;
-        let start = self.pod.strip_suffix('*').unwrap_or(&self.pod);
-        // The beginning of a name may end as no name may.
-        if !(start.is_empty() && self.pod == "*") {
-            subdomain("pod", if self.pod.ends_with('*') { start.trim_end_matches(['-', '.']) } else { start })?;
+        let of_node = self.namespace.is_empty();
+        if !of_node {
+            label("namespace", &self.namespace)?;
+        }
+        // All of a namespace may be named, all nodes may not.
+        if self.pod != "*" || of_node {
+            let name = self.pod.strip_prefix("service/").filter(|_| !of_node).unwrap_or(&self.pod);
+            // The beginning of a name may end as no name may.
+            subdomain("pod", name.strip_suffix('*').map_or(name, |start| start.trim_end_matches(['-', '.'])))?;
         }
         text("reason", &self.reason, 500)?;
         let known = self.ways.iter().all(|w| WAYS.contains(&w.as_str()));
@@ -206,6 +212,17 @@ mod tests {
         assert!(bad(&|e| e.minutes = 0));
         assert!(bad(&|e| e.minutes = 481));
         assert!(bad(&|e| e.reason = "\n".into()));
+        assert!(bad(&|e| e.pod = "service/*".into()), "a service has a name");
+        assert!(bad(&|e| e.pod = "node/a".into()));
+        assert!(bad(&|e| {
+            e.namespace = String::new();
+            e.pod = "*".into();
+        }), "all nodes");
+        assert!(!bad(&|e| {
+            e.namespace = String::new();
+            e.pod = "node-1".into();
+        }));
+        assert!(!bad(&|e| e.pod = "service/web".into()));
         assert!(!bad(&|e| e.pod = "*".into()));
         assert!(!bad(&|e| e.pod = "web-0".into()));
     }

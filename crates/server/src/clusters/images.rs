@@ -8,8 +8,6 @@ mod index;
 mod judge;
 mod reference;
 
-pub use reference::ImageReference;
-
 use super::verdict;
 use crate::app::App;
 use crate::gate::is_index;
@@ -96,27 +94,17 @@ pub(crate) async fn answer(app: &App, question: &ImageQuestion) -> (ImageAnswer,
 
 /// The manifest a reference stands for now.
 fn find(app: &App, question: &ImageQuestion, generation: &str) -> Result<(Key, Arc<StoredManifest>), Text> {
-    let reference = ImageReference::parse(&question.reference)?;
-    let own = app.own_registries();
-    if !reference.is_of(&own) {
-        let ours = own.first().map_or("", String::as_str);
-        return Err(Text::new(
-            format!("镜像来自 {},金吾未曾扫描;推送到 {ours} 后从那里部署", reference.registry),
-            format!("the image is of {}, which Jinwu has not scanned; push it to {ours} and deploy it from there", reference.registry),
-        ));
-    }
-    let wanted = reference.wanted().ok_or_else(|| Text::new("没有标签", "there is no tag"))?;
-    let manifest = lookup(app, &reference.repository, &wanted)?.ok_or_else(|| {
-        let what = match &wanted {
-            Reference::Tag(tag) => format!("{}:{tag}", reference.repository),
-            Reference::Digest(digest) => format!("{}@{digest}", reference.repository),
+    let wanted = reference::read(&question.reference, &app.own_registries())?;
+    let manifest = lookup(app, &wanted.repository, &wanted.reference)?.ok_or_else(|| {
+        let what = match &wanted.reference {
+            Reference::Tag(tag) => format!("{}:{tag}", wanted.repository),
+            Reference::Digest(digest) => format!("{}@{digest}", wanted.repository),
         };
         Text::new(format!("仓库中没有 {what};先推送该镜像"), format!("the registry has no {what}; push the image first"))
     })?;
     let key = Key {
-        repository: reference.repository,
-        // By digest, it is of no tag.
-        tag: reference.tag.filter(|_| reference.digest.is_none()),
+        repository: wanted.repository,
+        tag: wanted.tag,
         digest: manifest.digest.clone(),
         platform: question.platform.clone(),
         generation: generation.to_owned(),

@@ -17,8 +17,9 @@ struct NewEntry {
     /// The user name Kubernetes authenticates; absent: the caller's own name.
     #[serde(default)]
     person: Option<String>,
+    /// Empty: a node.
     namespace: String,
-    /// A pod's name, `*`, or the beginning of one before `*`.
+    /// A pod's name, `service/NAME`, a node's name; `*` stands for any ending.
     pod: String,
     ways: Vec<String>,
     reason: String,
