@@ -32,6 +32,7 @@ async fn entering_takes_two_people_and_ends() -> anyhow::Result<()> {
     assert_eq!(wang.ok("GET", "/clusters/prod/entries", None).await?["entries"], json!([]), "not theirs to see");
     assert_eq!(wang.call("DELETE", &path(&id), None).await?.status, 404, "nor to end");
     assert_eq!(system.ok("GET", "/clusters/prod/entries", None).await?["entries"].as_array().map(Vec::len), Some(1));
+    assert_eq!(system.call("DELETE", &path(&id), None).await?.status, 404, "who sees it cannot end it for that");
     security.ok("POST", &(path(&id) + "/approve"), None).await?;
     let bundle = gate.newest(&server).await?;
     let grant = bundle.grants.first().cloned().ok_or_else(|| anyhow::anyhow!("no grant"))?;
