@@ -43,7 +43,7 @@ pub(crate) struct Key {
 
 type Work = Shared<BoxFuture<'static, Result<Knowledge, Text>>>;
 
-/// Answers kept; beyond that all are forgotten.
+/// Answers kept; beyond that those of other generations are forgotten, and then all.
 const MAX_KNOWN: usize = 10_000;
 /// Images in progress; more are told to ask again.
 const MAX_RUNNING: usize = 256;
@@ -174,7 +174,11 @@ fn start(app: App, key: Key, manifest: Arc<StoredManifest>) -> Work {
         let images = &app.clusters.images;
         let answer = match result {
             Ok(knowledge) => {
+                let present = verdict::present(&app).generation;
                 let mut known = images.known.lock();
+                if known.len() >= MAX_KNOWN {
+                    known.retain(|k, _| k.generation == present);
+                }
                 if known.len() >= MAX_KNOWN {
                     known.clear();
                 }
