@@ -72,6 +72,11 @@ impl Config {
         self.data.join("run").join("api.sock")
     }
 
+    /// The socket of relays; see [`crate::listen::ingress`].
+    pub fn ingress(&self) -> PathBuf {
+        self.data.join("run").join("ingress.sock")
+    }
+
     /// Initial credentials, while they stand.
     pub fn initial_credentials(&self) -> PathBuf {
         self.data.join("initial-credentials.json")

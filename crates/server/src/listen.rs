@@ -1,20 +1,24 @@
-//! Listeners: HTTPS for everybody, a root-only local socket for the command line.
+//! Listeners: HTTPS for everybody, the same for relays that say who their client is, a root-only local socket for the command line.
+
+mod proxy;
 
 use axum::extract::ConnectInfo;
 use axum::extract::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use proxy::Refused;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, BufReader, ReadBuf};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 /// Connections at once; more wait to be accepted.
@@ -23,6 +27,10 @@ const CONNECTIONS: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Bytes read from a TLS socket at once: eight full records.
 const RECORDS: usize = 128 << 10;
+/// A relay that does not send its header in this time is let go.
+const HEADER: Duration = Duration::from_secs(5);
+/// How often refused connections of relays are told to the log.
+const TOLD: Duration = Duration::from_secs(10);
 
 /// Ends listeners: new connections are no longer taken, running requests finish.
 pub type Stop = watch::Receiver<bool>;
@@ -34,7 +42,7 @@ async fn stopped(stop: &mut Stop) {
 
 /// Serves `router` over TLS until stopped. A plain-HTTP request fails the handshake and gets nothing.
 pub async fn https(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router: axum::Router, mut stop: Stop) {
-    let acceptor = tokio_rustls::TlsAcceptor::from(tls);
+    let acceptor = TlsAcceptor::from(tls);
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
@@ -53,11 +61,77 @@ pub async fn https(listener: TcpListener, tls: Arc<rustls::ServerConfig>, router
         let (acceptor, router, stop) = (acceptor.clone(), router.clone(), stop.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            // rustls asks for 4 KiB at a time: the socket is asked for several records at once.
-            let stream = BufReader::with_capacity(RECORDS, stream);
-            let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
-            connection(Records { stream, failed: None }, router, Some(peer), stop).await;
+            secure(BufReader::with_capacity(RECORDS, stream), &acceptor, router, peer, stop).await;
         });
+    }
+}
+
+/// TLS, then requests. The stream is buffered: rustls asks for 4 KiB at a time, the socket is asked for several records at once.
+async fn secure<S>(stream: BufReader<S>, acceptor: &TlsAcceptor, router: axum::Router, peer: SocketAddr, stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
+    connection(Records { stream, failed: None }, router, Some(peer), stop).await;
+}
+
+/// Serves `router` to relays, on a socket only its owner may open: a connection begins with a PROXY protocol header, whose client
+/// is the peer of what follows, and goes on with TLS as on the public address. Without a header it is closed; the log counts those.
+pub async fn ingress(path: &Path, tls: Arc<rustls::ServerConfig>, router: axum::Router, mut stop: Stop) -> io::Result<()> {
+    let listener = bind(path)?;
+    let acceptor = TlsAcceptor::from(tls);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let refusals = Arc::new(Refusals::default());
+    tokio::spawn({
+        let (refusals, mut stop) = (refusals.clone(), stop.clone());
+        async move {
+            while tokio::time::timeout(TOLD, stopped(&mut stop)).await.is_err() {
+                refusals.tell();
+            }
+            refusals.tell();
+        }
+    });
+    tokio::spawn(async move {
+        loop {
+            let Ok(permit) = room.clone().acquire_owned().await else { return };
+            let stream = tokio::select! {
+                stream = next(&listener) => stream,
+                () = stopped(&mut stop) => return,
+            };
+            let (acceptor, router, stop, refusals) = (acceptor.clone(), router.clone(), stop.clone(), refusals.clone());
+            tokio::spawn(async move {
+                let _permit = permit;
+                let mut stream = BufReader::with_capacity(RECORDS, stream);
+                match tokio::time::timeout(HEADER, proxy::client(&mut stream)).await.unwrap_or(Err(Refused::Late)) {
+                    Ok(client) => secure(stream, &acceptor, router, client, stop).await,
+                    Err(refused) => refusals.count(refused),
+                }
+            });
+        }
+    });
+    Ok(())
+}
+
+/// Connections that were closed for their header, between two lines of the log.
+#[derive(Default)]
+struct Refusals(Mutex<(u64, Option<Refused>)>);
+
+impl Refusals {
+    fn count(&self, refused: Refused) {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counted = (counted.0 + 1, Some(refused));
+    }
+
+    /// How many since the last time, and why the last one.
+    fn take(&self) -> Option<(u64, Refused)> {
+        let (count, last) = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        last.map(|last| (count, last))
+    }
+
+    fn tell(&self) {
+        if let Some((count, last)) = self.take() {
+            tracing::warn!(count, %last, "connections of a relay were closed; it must send a PROXY protocol header first");
+        }
     }
 }
 
@@ -127,7 +201,22 @@ pub async fn plain(listener: TcpListener, router: axum::Router, mut stop: Stop) 
 }
 
 /// Serves `router` on a socket only its owner may open.
-pub async fn local(path: &Path, router: axum::Router, mut stop: Stop) -> std::io::Result<()> {
+pub async fn local(path: &Path, router: axum::Router, mut stop: Stop) -> io::Result<()> {
+    let listener = bind(path)?;
+    tokio::spawn(async move {
+        loop {
+            let stream = tokio::select! {
+                stream = next(&listener) => stream,
+                () = stopped(&mut stop) => return,
+            };
+            tokio::spawn(connection(stream, router.clone(), None, stop.clone()));
+        }
+    });
+    Ok(())
+}
+
+/// A socket only its owner may open, in a folder only its owner may enter; what an ended server left there is replaced.
+fn bind(path: &Path) -> io::Result<UnixListener> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)?;
         std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))?;
@@ -135,23 +224,20 @@ pub async fn local(path: &Path, router: axum::Router, mut stop: Stop) -> std::io
     let _ = std::fs::remove_file(path);
     let listener = UnixListener::bind(path)?;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
-    tokio::spawn(async move {
-        loop {
-            let (stream, _) = tokio::select! {
-                accepted = listener.accept() => match accepted {
-                    Ok(accepted) => accepted,
-                    Err(error) => {
-                        tracing::warn!(%error, "accept on the local socket");
-                        tokio::time::sleep(Duration::from_millis(50)).await;
-                        continue;
-                    }
-                },
-                () = stopped(&mut stop) => return,
-            };
-            tokio::spawn(connection(stream, router.clone(), None, stop.clone()));
+    Ok(listener)
+}
+
+/// The next connection of a local socket.
+async fn next(listener: &UnixListener) -> UnixStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "accept on a local socket");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
         }
-    });
-    Ok(())
+    }
 }
 
 async fn connection<S>(stream: S, router: axum::Router, peer: Option<SocketAddr>, mut stop: Stop)
@@ -221,5 +307,16 @@ mod tests {
         assert_eq!(records.read(&mut buffer).await.unwrap(), 1);
         assert_eq!(records.read(&mut buffer).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(records.read(&mut buffer).await.unwrap(), 0);
+    }
+
+    #[test]
+    fn refusals_are_counted_until_told() {
+        let refusals = Refusals::default();
+        assert_eq!(refusals.take(), None);
+        for refused in [Refused::Missing, Refused::Ended, Refused::Late] {
+            refusals.count(refused);
+        }
+        assert_eq!(refusals.take(), Some((3, Refused::Late)));
+        assert_eq!(refusals.take(), None);
     }
 }

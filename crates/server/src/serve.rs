@@ -117,6 +117,9 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
         .with("version", env!("CARGO_PKG_VERSION"))
         .with("engines", serde_json::to_value(app.analyses.engines())?);
     app.journal.record(vec![start]).await?;
+    listen::ingress(&app.config.ingress(), tls.clone(), router(&app), stopped.clone())
+        .await
+        .with_context(|| app.config.ingress().display().to_string())?;
     announce(&app, address)?;
     tokio::spawn(listen::https(listener, tls, router(&app), stopped));
     tokio::spawn(collect_regularly(app.clone()));
