@@ -52,6 +52,20 @@ go_program() {
   ln -sfn "$name-$version" "$cache/bin/$name"
 }
 
+# What belongs around a cluster, built when asked for; prints where it is.
+lab_program() {
+  case ${1:-} in
+    metrics-server) go_program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server v0.9.0 ;;
+    helm) go_program helm helm.sh/helm/v3/cmd/helm v3.22.0 ;;
+    coredns) go_program coredns github.com/coredns/coredns v1.15.0 ;;
+    *)
+      say "没有程序 '${1:-}':helm coredns metrics-server / no program '${1:-}': helm, coredns, metrics-server"
+      return 2
+      ;;
+  esac
+  printf '%s\n' "$cache/bin/$1"
+}
+
 # A program out of a package of the next Debian release, from the mirrors apt has, beside the system.
 next_debian() {
   local package=$1 file=$2 name

@@ -1,17 +1,22 @@
-# The lab's own image: one static program (pod/main.go) in one layer, as an OCI archive. Sourced.
+# The lab's own program (pod/*.go) and its image: one static program in one layer, as an OCI archive. Sourced.
 
-pod_image=$cache/k8s/pod.tar
+pod_sources=("$here"/pod/main.go "$here"/pod/relay.go "$here"/pod/follow.go)
+# By content: checkouts that share the cache need not agree.
+pod=$cache/k8s/pod-$(cat "${pod_sources[@]}" | sha256sum | cut -c1-12)
+pod_image=$pod/image.tar
+# The same program for the host: relays run there.
+pod_program=$pod/pod
 # A name under which nodes have it before any registry is there; it is imported, never pulled.
 pod_name=lab.jinwu/pod:1
 
-# Made again when the program changes.
 pod_image() {
-  local source=$here/pod/main.go work=$cache/k8s/pod
-  [ -f "$pod_image" ] && [ "$pod_image" -nt "$source" ] && return
+  [ -f "$pod_image" ] && [ -x "$pod_program" ] && return
   go_present "$pod_name"
-  rm -rf "$work"
+  local work
+  mkdir -p "$pod"
+  work=$(mktemp -d "$pod/work.XXXXXX")
   mkdir -p "$work/root" "$work/image/blobs/sha256"
-  CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$work/root/pod" "$source"
+  CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o "$work/root/pod" "${pod_sources[@]}"
   tar -C "$work/root" --owner=0 --group=0 --mtime=@0 -cf "$work/layer.tar" pod
   local plain layer config manifest
   plain=$(sha256sum "$work/layer.tar" | cut -d' ' -f1)
@@ -26,8 +31,9 @@ pod_image() {
   printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.manifest.v1+json",%s,"annotations":{"io.containerd.image.name":"%s","org.opencontainers.image.ref.name":"%s"}}]}' \
     "$manifest" "$pod_name" "${pod_name##*:}" >"$work/image/index.json"
   printf '{"imageLayoutVersion":"1.0.0"}' >"$work/image/oci-layout"
-  tar -C "$work/image" -cf "$pod_image.new" oci-layout index.json blobs
-  mv "$pod_image.new" "$pod_image"
+  tar -C "$work/image" -cf "$work/image.tar" oci-layout index.json blobs
+  mv "$work/root/pod" "$pod_program"
+  mv "$work/image.tar" "$pod_image"
   rm -rf "$work"
 }
 

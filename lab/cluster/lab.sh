@@ -4,14 +4,13 @@ set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
 . "$root/lab/install.sh"
+. "$root/lab/image/build.sh"
 
 lab=$(realpath -m "${JINWU_LAB:-$root/.jinwu/lab}")
 # Two labs, in two folders, do not meet.
 name=jinwu-lab-$(printf %s "$lab" | sha256sum | cut -c1-8)
-registry_port=${JINWU_LISTEN:-127.0.0.1:5443}
-registry_port=${registry_port##*:}
 programs=$cache/k8s/bin
-nodes=2 gvisor='' bare=''
+nodes=2 gvisor='' bare='' metrics=''
 
 # say, need, next_debian come from install.sh; go is never installed unasked.
 go_present() {
@@ -22,26 +21,30 @@ go_present() {
 # A build must not slow down what else is measured or served here.
 quietly='nice -n 19'
 
-for part in kubernetes gvisor image pki machine control node; do
+for part in kubernetes gvisor image pki machine control node registry metrics; do
   . "$here/$part.sh"
 done
 group=$(cgroup2)/$name
 
 usage() {
   cat <<'END'
-./x lab up [--nodes 1|2] [--gvisor] [--bare]   启动;已启动则补齐缺失的进程 / start; if it runs, start what is missing
+./x lab up [--nodes 1|2] [--gvisor] [--metrics] [--bare]
+                                               启动;已启动则补齐缺失的进程 / start; if it runs, start what is missing
 ./x lab kubectl …                              对该集群执行 kubectl / kubectl against it
+./x lab helm …                                 对该集群执行 helm / helm against it
+./x lab program helm|coredns|metrics-server    编译该程序(已有则不再编译),打印其路径 / build the program unless it is there, print its path
 ./x lab status [--json]                        状态 / state
 ./x lab enter control|node-1|node-2 [命令 …]    在某台机器上执行命令 / run a command on one of its machines
 ./x lab push 仓库:标签                          把实验镜像推送到金吾仓库 / push the lab's image to Jinwu's registry
 ./x lab down                                   停止并清除 / stop and clear away
   --gvisor  另备 gVisor 与其 RuntimeClass / gVisor and its RuntimeClass
-  --bare    不接金吾仓库,只有 Kubernetes / Kubernetes alone, without Jinwu's registry
+  --metrics 部署 metrics-server,供 kubectl top 与 HPA / metrics-server, for kubectl top and HPA
+  --bare    不接金吾,只有 Kubernetes / Kubernetes alone, without Jinwu
 END
 }
 
 programs() {
-  need iproute2 util-linux procps openssl socat nftables conntrack runc containernetworking-plugins ca-certificates
+  need iproute2 util-linux procps openssl nftables conntrack runc containernetworking-plugins ca-certificates
   # containerd 1.7 and etcd 3.5 of the next release, unpacked beside the system, where they start no service.
   (
     cache=$cache/k8s
@@ -52,16 +55,17 @@ programs() {
   kubernetes
   pod_image
   [ -z "$gvisor" ] || gvisor
+  [ -z "$metrics" ] || metrics_image
 }
 
 # What components a lab of this shape has.
 components() {
   local i
   echo machine etcd apiserver controller-manager scheduler
-  [ -n "$bare" ] || echo relay
+  [ -n "$bare" ] || echo trust relay
   for i in $(seq "$nodes"); do
     echo "machine-$i" "containerd-$i" "kubelet-$i" "proxy-$i"
-    [ -n "$bare" ] || [ ! -f "$lab/relay/ca.crt" ] || echo "relay-$i"
+    [ -n "$bare" ] || echo "relay-$i"
   done
 }
 
@@ -82,7 +86,11 @@ state() {
   echo $found
 }
 
-shape() { printf 'nodes=%s gvisor=%s bare=%s\n' "$nodes" "$gvisor" "$bare"; }
+# What cannot be changed while it runs, and what later commands must know.
+shape() {
+  printf 'nodes=%s gvisor=%s metrics=%s bare=%s' "$nodes" "$gvisor" "$metrics" "$bare"
+  if [ -n "$bare" ]; then echo; else printf ' server_port=%q server_data=%q\n' "$server_port" "$server_data"; fi
+}
 
 running_shape() { [ -f "$lab/shape" ] && eval "$(cat "$lab/shape")"; }
 
@@ -95,6 +103,7 @@ up() {
         ;;
       --nodes=*) nodes=${1#*=} ;;
       --gvisor) gvisor=1 ;;
+      --metrics) metrics=1 ;;
       --bare) bare=1 ;;
       *) usage >&2; exit 2 ;;
     esac
@@ -138,9 +147,10 @@ up() {
   control
   objects
   for i in $(seq "$nodes"); do kubelet "$i"; done
-  [ -n "$bare" ] || relay
+  [ -n "$bare" ] || registry
   for i in $(seq "$nodes"); do until_ready 120 "kubelet-$i" node_ready "$i"; done
   until_ready 30 controller-manager kubectl get serviceaccount default
+  [ -z "$metrics" ] || metrics
   touch "$lab/complete"
   local took=$(((${EPOCHREALTIME/./} - begun) / 10000))
   printf 'Kubernetes v%s,%s 个节点就绪,用时 %d.%02d s / %s nodes Ready in %d.%02d s\n' "$kubernetes_version" "$nodes" $((took / 100)) $((took % 100)) "$nodes" $((took / 100)) $((took % 100))
@@ -149,7 +159,7 @@ up() {
 # Ready by the API server, which believes a dead kubelet for a minute; so the kubelet is asked too, and services must work.
 node_ready() {
   [ "$(kubectl get node "node-$1" -o jsonpath='{.status.conditions[?(@.type=="Ready")].status}')" = True ] &&
-    [ "$(kubectl get --raw "/api/v1/nodes/node-$1/proxy/healthz")" = ok ] &&
+    [ "$(on "node-$1" "$pod_program" fetch http://127.0.0.1:10248/healthz)" = ok ] &&
     on "node-$1" nft list table ip kube-proxy
 }
 
@@ -203,10 +213,12 @@ status() {
     list+=${list:+,}$(printf '"%s":%s' "$component" "$(alive "$component" && cat "$lab/run/$component.pid" || echo null)")
   done
   ready=$(kubectl get nodes -o jsonpath='{range .items[*]}{"\""}{.metadata.name}{"\":{\"ready\":\""}{.status.conditions[?(@.type=="Ready")].status}{"\",\"address\":\""}{.status.addresses[?(@.type=="InternalIP")].address}{"\"}\n"}{end}' 2>/dev/null | paste -sd, -) || ready=
-  printf '{"state":"%s","kubernetes":"v%s","gvisor":%s,"bare":%s,"api":"https://%s:6443","kubeconfig":"%s","audit":"%s","cgroup":"%s","components":{%s},"nodes":{%s}}\n' \
-    "$is" "$kubernetes_version" "$([ -n "$gvisor" ] && echo true || echo false)" "$([ -n "$bare" ] && echo true || echo false)" \
-    "$control_address" "$lab/pki/admin.kubeconfig" "$lab/log/audit.jsonl" "/$name" "$list" "$ready"
+  printf '{"state":"%s","kubernetes":"v%s","gvisor":%s,"metrics":%s,"bare":%s,"api":"https://%s:6443","kubeconfig":"%s","audit":"%s","server":%s,"cgroup":"%s","components":{%s},"nodes":{%s}}\n' \
+    "$is" "$kubernetes_version" "$(boolean "$gvisor")" "$(boolean "$metrics")" "$(boolean "$bare")" \
+    "$control_address" "$lab/pki/admin.kubeconfig" "$lab/log/audit.jsonl" "$(registry_status)" "/$name" "$list" "$ready"
 }
+
+boolean() { [ -n "$1" ] && echo true || echo false; }
 
 running() {
   running_shape || true
@@ -230,8 +242,8 @@ enter() {
 
 # With the credential in REGISTRY_USER and REGISTRY_PASSWORD, or else with that of the installation's first robot.
 push() {
-  need skopeo
-  [ -f "$pod_image" ] || pod_image
+  running_shape || true
+  pod_image
   if [ -z "${REGISTRY_USER:-}" ]; then
     local robot
     robot=$("$root/x" jinwu --json info | sed -n 's/.*"robot":{"name":"\([^"]*\)","secret":"\([^"]*\)".*/\1 \2/p')
@@ -241,12 +253,7 @@ push() {
     say "用法:./x lab push 仓库:标签;凭据取自 REGISTRY_USER 与 REGISTRY_PASSWORD / usage: ./x lab push REPOSITORY:TAG, credential in REGISTRY_USER and REGISTRY_PASSWORD"
     exit 2
   fi
-  local certificates
-  certificates=$(mktemp -d)
-  cp "${JINWU_HOME:-$root/.jinwu/data}/tls/ca.crt" "$certificates/"
-  skopeo --insecure-policy copy --quiet --dest-cert-dir "$certificates" --dest-creds "${REGISTRY_USER:?}:${REGISTRY_PASSWORD:?}" \
-    "oci-archive:$pod_image" "docker://localhost:$registry_port/$1" || { rm -r "$certificates"; exit 1; }
-  rm -r "$certificates"
+  image_push "$pod_image" "localhost:$server_port" "$1" "$server_data/tls/ca.crt"
 }
 
 command=${1:-help}
@@ -259,6 +266,12 @@ case $command in
     running
     kubectl "$@"
     ;;
+  helm)
+    running
+    lab_program helm >/dev/null
+    nsenter -t "$(cat "$lab/run/machine.pid")" --net -- "$cache/bin/helm" --kubeconfig "$lab/pki/admin.kubeconfig" "$@"
+    ;;
+  program) lab_program "$@" || exit 2 ;;
   enter) enter "$@" ;;
   push) push "$@" ;;
   help | -h | --help) usage ;;

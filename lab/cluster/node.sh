@@ -1,4 +1,4 @@
-# Nodes: containerd, kubelet, kube-proxy and the way to the registry. Sourced.
+# Nodes: containerd, kubelet, kube-proxy. Sourced.
 
 runtime() {
   local i=$1
@@ -8,8 +8,15 @@ runtime() {
   fi
   [ ! -f "$lab/run/image-$i" ] || return 0
   until_ready 20 "containerd-$i" on "node-$i" "$programs/ctr" version
-  on "node-$i" "$programs/ctr" -n k8s.io images import "$pod_image" >>"$lab/log/containerd-$i.log" 2>&1
+  import "$i" "$pod_image"
   touch "$lab/run/image-$i"
+}
+
+# Puts an image among those of a node: number, archive, options.
+import() {
+  local i=$1 archive=$2
+  shift 2
+  on "node-$i" "$programs/ctr" -n k8s.io images import "$@" "$archive" >>"$lab/log/containerd-$i.log" 2>&1
 }
 
 kubelet() {
@@ -101,35 +108,7 @@ state = "/run/containerd"
     SystemdCgroup = false
 END
   [ -z "$gvisor" ] || gvisor_files "$staged"
+  [ -n "$bare" ] || registry_files "$staged"
   on "node-$i" sh -c 'cp -r "$1"/. /etc/ && chmod 700 /etc/kubernetes/pki && chmod 600 /etc/kubernetes/pki/*.key /etc/kubernetes/*.conf /etc/kubernetes/*.yaml' copy "$staged"
   rm -r "$staged"
-}
-
-# === the way to the registry ===
-
-# The registry listens on the host's loopback, where no node can reach. A unix socket crosses: the host's end hands on to the
-# registry, the node's end listens under the registry's own address, so that names, certificate and image references are the same
-# on both sides. The registry sees every pull come from 127.0.0.1.
-relay() {
-  local i authority=$lab/relay/ca.crt
-  if ! alive relay; then
-    (cd "$lab/relay" && launch relay socat UNIX-LISTEN:registry.sock,fork,unlink-early,mode=600 "TCP:127.0.0.1:$registry_port")
-    until_ready 5 relay test -S "$lab/relay/registry.sock"
-  fi
-  if ! cp "${JINWU_HOME:-$root/.jinwu/data}/tls/ca.crt" "$authority" 2>/dev/null; then
-    say "还没有仓库(./x up);节点暂不能拉取镜像,启动后再执行一次 ./x lab up / no registry yet (./x up): nodes cannot pull until it runs and ./x lab up is given once more"
-    return
-  fi
-  for i in $(seq "$nodes"); do
-    alive "relay-$i" || launch_on "node-$i" "relay-$i" socat "TCP-LISTEN:$registry_port,bind=127.0.0.1,fork,reuseaddr" UNIX-CONNECT:/run/lab/relay/registry.sock
-    # Asked at every pull: containerd needs no restart.
-    on "node-$i" sh -s "$registry_port" <<'END'
-for host in localhost 127.0.0.1; do
-  folder=/etc/containerd/certs.d/$host:$1
-  mkdir -p "$folder"
-  cp /run/lab/relay/ca.crt "$folder/ca.crt"
-  printf 'server = "https://%s:%s"\n\n[host."https://%s:%s"]\n  capabilities = ["pull", "resolve"]\n  ca = "%s/ca.crt"\n' "$host" "$1" "$host" "$1" "$folder" >"$folder/hosts.toml"
-done
-END
-  done
 }

@@ -3,17 +3,30 @@
 //	pod                 waits for a signal and reaps what is left to it (the sandbox of every pod)
 //	pod serve ADDRESS   HTTP; answers with its host name and the address it saw, one line of log per request
 //	pod fetch URL       prints what the URL answers; ends with 1 if it does not within five seconds
+//	pod fetch URL CA ADDRESS
+//	                    the same, trusting the authorities in the file CA only and asking at ADDRESS whatever the URL's host
 //	pod hostname        prints the host name
 //	pod kernel          prints the kernel's release (gVisor answers with its own)
+//	pod burn SECONDS    keeps one processor busy for that long, then waits like `pod`
+//
+// And what the lab's own machines run (relay.go, follow.go):
+//
+//	pod relay ADDRESS SOCKET
+//	                    hands TCP connections to ADDRESS, and to its port on loopback, on to a unix socket, with who they are from
+//	pod follow FROM TO  keeps the file TO a copy of the file FROM
 package main
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -28,13 +41,22 @@ func main() {
 		go pause()
 		err = serve(words[1])
 	case words[0] == "fetch" && len(words) == 2:
-		err = fetch(words[1])
+		err = fetch(words[1], http.DefaultTransport)
+	case words[0] == "fetch" && len(words) == 4:
+		err = fetchAt(words[1], words[2], words[3])
 	case words[0] == "hostname" && len(words) == 1:
 		fmt.Println(hostname())
 	case words[0] == "kernel" && len(words) == 1:
 		err = kernel()
+	case words[0] == "burn" && len(words) == 2:
+		go burn(words[1])
+		pause()
+	case words[0] == "relay" && len(words) == 3:
+		err = relay(words[1], words[2])
+	case words[0] == "follow" && len(words) == 3:
+		err = follow(words[1], words[2])
 	default:
-		err = fmt.Errorf("not understood: %s; usage: pod [serve ADDRESS | fetch URL | hostname | kernel]", strings.Join(words, " "))
+		err = fmt.Errorf("not understood: %s; usage: pod [serve ADDRESS | fetch URL [CA ADDRESS] | hostname | kernel | burn SECONDS | relay ADDRESS SOCKET | follow FROM TO]", strings.Join(words, " "))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -72,8 +94,8 @@ func serve(address string) error {
 	return server.ListenAndServe()
 }
 
-func fetch(url string) error {
-	client := http.Client{Timeout: 5 * time.Second}
+func fetch(url string, by http.RoundTripper) error {
+	client := http.Client{Timeout: 5 * time.Second, Transport: by}
 	answer, err := client.Get(url)
 	if err != nil {
 		return err
@@ -84,6 +106,33 @@ func fetch(url string) error {
 	}
 	_, err = io.Copy(os.Stdout, io.LimitReader(answer.Body, 1<<20))
 	return err
+}
+
+func fetchAt(url, authorities, address string) error {
+	pem, err := os.ReadFile(authorities)
+	if err != nil {
+		return err
+	}
+	trusted := x509.NewCertPool()
+	if !trusted.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("%s holds no certificate", authorities)
+	}
+	return fetch(url, &http.Transport{
+		TLSClientConfig: &tls.Config{RootCAs: trusted, MinVersion: tls.VersionTLS12},
+		DialContext: func(within context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(within, network, address)
+		},
+	})
+}
+
+func burn(seconds string) {
+	n, err := strconv.ParseUint(seconds, 10, 16)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "burn: %q is not a number of seconds\n", seconds)
+		os.Exit(1)
+	}
+	for end := time.Now().Add(time.Duration(n) * time.Second); time.Now().Before(end); {
+	}
 }
 
 func hostname() string {
