@@ -8,7 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . lab/install.sh
-need skopeo
+. lab/image/build.sh
+here=$PWD/lab/cluster
+. lab/cluster/image.sh
+need skopeo curl
 work=$(realpath -m "${JINWU_TEST:-$PWD/.jinwu/lab-test}")
 export JINWU_LAB=$work/lab JINWU_HOME=$work/data JINWU_LISTEN=${JINWU_TEST_LISTEN:-127.0.0.1:5744}
 registry=localhost:${JINWU_LISTEN##*:}
@@ -57,9 +60,8 @@ field() { lab status --json | sed -n "s/.*\"$1\":\"\{0,1\}\([^,\"}]*\).*/\1/p"; 
 pod_on() { kubectl -n lab get pod -l app=web --field-selector "spec.nodeName=$1,status.phase=Running" -o jsonpath='{.items[0].metadata.name}'; }
 address_of() { kubectl -n lab get pod "$1" -o jsonpath='{.status.podIP}'; }
 
-# What the ledger holds of pulls: `SOURCE OBJECT` a line.
-pulls() { ./x jinwu --json ledger search --kind pull --since 1h | grep -o '"source":"[^"]*"\|"object":"[^"]*"' | tr -d '"' ; }
-pulled_by() { pulls | grep -c "^source:$1\$" || true; }
+# How many pulls of manifests the ledger has from an address.
+pulled_by() { ./x jinwu --json ledger search --kind pull --since 1h | grep -o '"action":"pull","object":"[^"]*","source":"[^"]*"' | grep -c "\"source\":\"$1\"" || true; }
 # A condition within so many seconds.
 within() {
   local end=$((SECONDS + $1))
@@ -71,7 +73,12 @@ within() {
 }
 top_nodes() { [ "$(kubectl top nodes --no-headers | grep -c ' [0-9]*m ')" -eq 2 ]; }
 replicas() { [ "$(kubectl -n lab get deployment burner -o jsonpath='{.spec.replicas}')" "$@" ]; }
-# A pod of the image of project open, pulled anew on a node; done when it ran to its end.
+# A new image in project open, of which no node has the manifest: version. What a node has it does not pull.
+fresh() {
+  program_image "$pod_program" once "$1" "$work/once.tar"
+  image_push "$work/once.tar" "$registry" "open/once:$1" "$JINWU_HOME/tls/ca.crt" >/dev/null
+}
+# A pod on a node that pulls such an image, done when it ran to its end: node, version.
 pull_on() {
   kubectl -n lab delete pod "pull-$1" --ignore-not-found >/dev/null
   kubectl apply -f - >/dev/null <<END
@@ -82,9 +89,9 @@ spec:
   nodeName: $1
   restartPolicy: Never
   imagePullSecrets: [{name: registry}]
-  containers: [{name: once, image: "$registry/open/pod:1", imagePullPolicy: Always, args: [hostname]}]
+  containers: [{name: once, image: "$registry/open/once:$2", imagePullPolicy: Always, args: [hostname]}]
 END
-  kubectl -n lab wait --for=jsonpath='{.status.phase}'=Succeeded "pod/pull-$1" --timeout="${2:-60}s" >/dev/null
+  kubectl -n lab wait --for=jsonpath='{.status.phase}'=Succeeded "pod/pull-$1" --timeout=60s >/dev/null
 }
 # Namespace and credential that everything below needs.
 prepare() {
@@ -105,8 +112,11 @@ lab down
 ./x down
 rm -rf "$JINWU_HOME"
 before=$(mktemp) after=$(mktemp)
-trap 'lab down; ./x down; rm -f "$before" "$after"' EXIT
+trap 'lab down; ./x down; rm -rf "$before" "$after" "$work/once.tar" "$JINWU_HOME"' EXIT
+mkdir -p "$work"
 traces >"$before"
+
+check 'the relay: header, half-close, many connections; a followed file' go test -count=1 lab/cluster/pod/{main,relay,follow,relay_test}.go
 
 echo "== the lab before the server"
 options=(--nodes 2 --metrics ${gvisor:+--gvisor})
@@ -116,6 +126,7 @@ check 'a second up changes nothing' lab up "${options[@]}"
 check 'another shape is refused' is "$(lab up --nodes 1 >/dev/null 2>&1 || echo refused)" refused
 status=$(lab status --json)
 check 'it says where the server will be' has "$status" "\"server\":{\"url\":\"https://$registry\",\"address\":\"10.200.0.1:${registry#*:}\",\"ca\":\"$JINWU_HOME/tls/ca.crt\"}"
+check 'nobody asks a kubelet through the API server' is "$(grep -c '"subresource":"proxy"' "$JINWU_LAB/log/audit.jsonl")" 0
 check 'nobody there answers yet' is "$(lab enter node-1 curl -sS --max-time 5 "https://$registry/v2/" 2>/dev/null || echo nothing)" nothing
 ./x up >/dev/null
 credential=$(./x jinwu --json info | sed -n 's/.*"robot":{"name":"\([^"]*\)","secret":"\([^"]*\)".*/\1 \2/p')
@@ -155,10 +166,12 @@ check 'the Deployment runs' kubectl -n lab rollout status deployment/web --timeo
 one=$(pod_on node-1) two=$(pod_on node-2)
 check 'one pod on either node' test -n "$one" -a -n "$two"
 check "the image came from Jinwu's registry" has "$(kubectl -n lab get pod "$one" -o jsonpath='{.status.containerStatuses[0].imageID}')" "$registry/open/pod@sha256:"
-sources=$(pulls | sort -u)
-check 'the ledger has the pull of node-1' has "$sources" source:10.200.0.11
-check 'the ledger has the pull of node-2' has "$sources" source:10.200.0.12
-check 'and no pull from a loopback address' is "$(grep -c 'source:127\|source:::1' <<<"$sources")" 0
+fresh 1
+check 'node-1 pulls' pull_on node-1 1
+check 'the ledger has it with the address of node-1' is "$(pulled_by 10.200.0.11) $(pulled_by 10.200.0.12)" "1 0"
+check 'node-2 pulls' pull_on node-2 1
+check 'the ledger has it with the address of node-2' is "$(pulled_by 10.200.0.11) $(pulled_by 10.200.0.12)" "1 1"
+check 'and no pull from a loopback address' is "$(pulled_by '127[^"]*') $(pulled_by ::1)" "0 0"
 
 echo "== pods at the server"
 kubectl -n lab create configmap authority --from-file=ca.crt="$JINWU_HOME/tls/ca.crt" >/dev/null
@@ -180,29 +193,29 @@ for address in 10.200.0.1 10.200.0.11 10.200.0.12; do
   check "a pod reaches the server at $address" has "$(ask "$address")" application/vnd.oci.image.manifest
   check 'and stands in the ledger with its own address' is "$(pulled_by "$(address_of asker)")" $((asked + 1))
 done
-lab enter node-1 curl -sS --max-time 10 --cacert /run/lab/relay/ca.crt -u "$REGISTRY_USER:$REGISTRY_PASSWORD" "https://$registry/v2/open/pod/manifests/1" >/dev/null || true
 lab enter control curl -sS --max-time 10 --cacert /run/lab/relay/ca.crt -u "$REGISTRY_USER:$REGISTRY_PASSWORD" "https://$registry/v2/open/pod/manifests/1" >/dev/null || true
 check 'a program on control stands there with the address of control' is "$(pulled_by 10.200.0.1)" 1
 
 echo "== a restarted server, a changed authority"
-asked=$(pulled_by 10.200.0.11)
 ./x down
 ./x up >/dev/null
-check 'a pull after a restart of the server' pull_on node-1
-check 'is recorded as that of the node' test "$(pulled_by 10.200.0.11)" -gt "$asked"
+fresh 2
+check 'a pull after a restart of the server' pull_on node-1 2
+check 'has its true address too' is "$(pulled_by 10.200.0.11)" 2
 ./x down
 old=$(cat "$JINWU_HOME/tls/ca.crt")
 rm -r "$JINWU_HOME/tls"
 ./x up >/dev/null
 check 'the authority is another one' test "$old" != "$(cat "$JINWU_HOME/tls/ca.crt")"
-check 'a pull with the changed authority, node-1' pull_on node-1
-check 'a pull with the changed authority, node-2' pull_on node-2
+fresh 3
+check 'a pull with the changed authority, node-1' pull_on node-1 3
+check 'a pull with the changed authority, node-2' pull_on node-2 3
 
 echo "== images of our own programs"
 first=$(bash lab/image/build.sh jinwu-scan) second=$(bash lab/image/build.sh jinwu-scan)
 check 'the same program twice is the same image' is "$first" "$second"
 read -r _ archive digest <<<"$first"
-pushed=$(. lab/image/build.sh; image_push "$archive" "$registry" open/jinwu-scan:1 "$JINWU_HOME/tls/ca.crt")
+pushed=$(image_push "$archive" "$registry" open/jinwu-scan:1 "$JINWU_HOME/tls/ca.crt")
 check 'it is pushed under that digest' is "$pushed" "$digest"
 kubectl apply -f - >/dev/null <<END
 apiVersion: v1
@@ -300,9 +313,10 @@ check 'with nothing of before' is "$(kubectl get namespace lab -o name 2>/dev/nu
 
 echo "== the lab after the server"
 prepare
-check 'a pull on node-1' pull_on node-1
-check 'a pull on node-2' pull_on node-2
-check 'with true addresses, by the last lab and this one' test "$(pulled_by 10.200.0.11)" -gt "$asked" -a "$(pulled_by 10.200.0.12)" -gt 1
+asked="$(pulled_by 10.200.0.11) $(pulled_by 10.200.0.12)"
+check 'a pull on node-1' pull_on node-1 3
+check 'a pull on node-2' pull_on node-2 3
+check 'each with its true address' is "$(pulled_by 10.200.0.11) $(pulled_by 10.200.0.12)" "$((${asked% *} + 1)) $((${asked#* } + 1))"
 
 check 'down' lab down
 ./x down
