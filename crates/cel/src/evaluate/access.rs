@@ -1,0 +1,119 @@
+//! Variables and the way into them.
+
+use super::Evaluator;
+use crate::error::{EvaluationError, Outcome, fail};
+use crate::plan::{Access, Key, Node, Root, Step};
+use crate::value::Value;
+
+// === impl Evaluator ===
+
+impl<'a> Evaluator<'_, 'a> {
+    /// The value at the end of the way. Each step costs one; the variable itself is counted by the caller.
+    pub(super) fn resolve(&mut self, access: &Access) -> Outcome<Value<'a>> {
+        let root = match &access.root {
+            Root::Local(depth) => self.locals.get(*depth).cloned().ok_or_else(|| EvaluationError::failed("no such variable"))?,
+            Root::Global(number) => self.global(*number)?,
+            Root::Node(node) => self.evaluate_inside(node)?,
+        };
+        if access.steps.is_empty() {
+            return Ok(root);
+        }
+        self.walk(root, &access.steps, access.test)
+    }
+
+    fn global(&mut self, number: usize) -> Outcome<Value<'a>> {
+        if let Some(Some(value)) = self.globals.get(number) {
+            return Ok(value.clone());
+        }
+        let Some(name) = self.names.get(number) else { return fail("no such variable") };
+        match self.bindings.get(name, self.budget) {
+            Some(value) => {
+                let value = value?;
+                if let Some(slot) = self.globals.get_mut(number) {
+                    *slot = Some(value.clone());
+                }
+                Ok(value)
+            }
+            None => fail(format!("no such attribute(s): {name}")),
+        }
+    }
+
+    fn walk(&mut self, root: Value<'a>, steps: &[Step], test: bool) -> Outcome<Value<'a>> {
+        let mut optional = false;
+        let mut current = root;
+        let last = steps.len() - 1;
+        for (i, step) in steps.iter().enumerate() {
+            if let Value::Optional(inner) = &current {
+                match inner {
+                    Some(inner) => current = inner.as_ref().clone(),
+                    None if test => return Ok(Value::Bool(false)),
+                    None => return Ok(Value::NONE),
+                }
+                optional = true;
+            }
+            optional |= step.optional;
+            let tested = test && i == last;
+            let found = self.step(&current, step)?;
+            // A step that is only tried costs nothing when it leads nowhere.
+            if found.is_some() || !optional || tested {
+                self.meter.charge(u64::from(!matches!(step.key, Key::Node(Node::Conditional(_)))))?;
+            }
+            current = match found {
+                _ if tested => return Ok(Value::Bool(found.is_some())),
+                Some(next) => next,
+                None if optional && test => return Ok(Value::Bool(false)),
+                None if optional => return Ok(Value::NONE),
+                None => return Err(self.missing(&current, step)),
+            };
+        }
+        Ok(if optional { Value::some(current) } else { current })
+    }
+
+    /// The next value; `None` when there is none, an error when the key cannot be one.
+    fn step(&mut self, value: &Value<'a>, step: &Step) -> Outcome<Option<Value<'a>>> {
+        match &step.key {
+            Key::Field(name) => Ok(match value {
+                Value::Map(map) => map.field(name),
+                _ => None,
+            }),
+            Key::Constant(key) => find(value, key),
+            Key::Node(node) => {
+                let key = self.evaluate_inside(node)?;
+                find(value, &key)
+            }
+        }
+    }
+
+    fn missing(&self, value: &Value<'_>, step: &Step) -> EvaluationError {
+        let key = match &step.key {
+            Key::Field(name) => name.to_string(),
+            Key::Constant(key) => crate::library::text_of(key).unwrap_or_default(),
+            Key::Node(_) => "the computed one".into(),
+        };
+        EvaluationError::failed(match value {
+            Value::List(list) => format!("index out of bounds: {key} of a list of {}", list.len()),
+            _ => format!("no such key: {key}"),
+        })
+    }
+}
+
+/// The element a key names.
+fn find<'a>(value: &Value<'a>, key: &Value<'_>) -> Outcome<Option<Value<'a>>> {
+    match value {
+        Value::Map(map) => match key {
+            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_) => Ok(map.get(key)),
+            other => fail(format!("unsupported key type {}", other.type_name())),
+        },
+        Value::List(list) => {
+            let index = match key {
+                Value::Int(index) => usize::try_from(*index).ok(),
+                Value::Uint(index) => usize::try_from(*index).ok(),
+                Value::Double(index) if *index == index.trunc() && *index >= 0.0 => Some(*index as usize),
+                Value::Double(index) if *index == index.trunc() => None,
+                other => return fail(format!("unsupported index type {} in list", other.type_name())),
+            };
+            Ok(index.and_then(|i| list.get(i)))
+        }
+        _ => Ok(None),
+    }
+}

@@ -1,0 +1,149 @@
+//! The functions Kubernetes' CEL has, one module for each library.
+
+pub(crate) mod authorizer;
+mod conversions;
+mod extended_lists;
+mod format;
+mod lists;
+pub(crate) mod named_format;
+pub(crate) mod network;
+mod operators;
+mod optionals;
+mod pattern;
+pub(crate) mod quantity;
+mod regular;
+pub(crate) mod semver;
+mod sets;
+mod strings;
+mod times;
+pub(crate) mod url;
+
+pub(crate) use conversions::text_of;
+pub(crate) use pattern::{Pattern, Patterns};
+
+use crate::cost::Meter;
+use crate::error::Outcome;
+use crate::types::Signature;
+use crate::value::Value;
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+/// What a function may use beside its arguments.
+pub(crate) struct Context<'e> {
+    pub(crate) meter: &'e mut Meter,
+    pub(crate) patterns: &'e mut Patterns,
+    /// The pattern argument, when it is constant and compiled already.
+    pub(crate) constant: Option<&'e Pattern>,
+}
+
+pub(crate) type Run = for<'a> fn(&[Value<'a>], &mut Context<'_>) -> Outcome<Value<'a>>;
+
+/// One form of a function: what it takes, what it gives, and since when Kubernetes has it.
+pub(crate) struct Overload {
+    pub(crate) function: &'static str,
+    /// cel-go's name of this form; the cost model speaks of them.
+    pub(crate) id: &'static str,
+    /// Called as `first.function(rest)`.
+    pub(crate) member: bool,
+    pub(crate) parameters: &'static [Signature],
+    pub(crate) result: Signature,
+    /// Kubernetes' minor version that brought it; 0 when it was always there.
+    pub(crate) since: u8,
+    pub(crate) run: Run,
+}
+
+static LIBRARIES: [&[Overload]; 21] = [
+    operators::ARITHMETIC,
+    operators::ORDER,
+    operators::OTHERS,
+    conversions::TABLE,
+    times::TABLE,
+    times::DURATIONS,
+    strings::TABLE,
+    format::TABLE,
+    regular::TABLE,
+    lists::TABLE,
+    lists::OTHERS,
+    extended_lists::TABLE,
+    extended_lists::SORTING,
+    sets::TABLE,
+    optionals::TABLE,
+    quantity::TABLE,
+    network::TABLE,
+    url::TABLE,
+    named_format::TABLE,
+    named_format::NAMED,
+    semver::TABLE,
+];
+
+static BY_NAME: LazyLock<BTreeMap<&'static str, Vec<&'static Overload>>> = LazyLock::new(|| {
+    let mut by_name: BTreeMap<&'static str, Vec<&'static Overload>> = BTreeMap::new();
+    for overload in LIBRARIES.iter().copied().flatten().chain(authorizer::TABLE) {
+        by_name.entry(overload.function).or_default().push(overload);
+    }
+    by_name
+});
+
+/// All forms of a function, whatever the version.
+pub(crate) fn overloads(function: &str) -> &'static [&'static Overload] {
+    BY_NAME.get(function).map_or(&[], Vec::as_slice)
+}
+
+/// Names of all functions a version has, for suggestions.
+pub(crate) fn names(minor: u8) -> impl Iterator<Item = &'static str> {
+    BY_NAME.iter().filter(move |(_, forms)| forms.iter().any(|o| o.since <= minor)).map(|(name, _)| *name)
+}
+
+// === impl Overload ===
+
+impl Overload {
+    pub(crate) const fn function(
+        function: &'static str,
+        id: &'static str,
+        parameters: &'static [Signature],
+        result: Signature,
+        run: Run,
+    ) -> Overload {
+        Overload { function, id, member: false, parameters, result, since: 0, run }
+    }
+
+    pub(crate) const fn method(
+        function: &'static str,
+        id: &'static str,
+        parameters: &'static [Signature],
+        result: Signature,
+        run: Run,
+    ) -> Overload {
+        Overload { function, id, member: true, parameters, result, since: 0, run }
+    }
+
+    pub(crate) const fn since(mut self, minor: u8) -> Overload {
+        self.since = minor;
+        self
+    }
+
+    /// Whether values are of the kinds this form takes; elements are looked at one deep.
+    pub(crate) fn accepts(&self, arguments: &[Value<'_>]) -> bool {
+        self.parameters.len() == arguments.len() && self.parameters.iter().zip(arguments).all(|(p, a)| kind_fits(p, a))
+    }
+}
+
+fn kind_fits(signature: &Signature, value: &Value<'_>) -> bool {
+    match (signature, value) {
+        (Signature::Dyn | Signature::Parameter(_), _)
+        | (Signature::Bool, Value::Bool(_))
+        | (Signature::Int, Value::Int(_))
+        | (Signature::Uint, Value::Uint(_))
+        | (Signature::Double, Value::Double(_))
+        | (Signature::String, Value::String(_))
+        | (Signature::Bytes, Value::Bytes(_))
+        | (Signature::Timestamp, Value::Timestamp(_))
+        | (Signature::Duration, Value::Duration(_))
+        | (Signature::Type, Value::Type(_))
+        | (Signature::Map(..), Value::Map(_))
+        | (Signature::Optional(_), Value::Optional(_)) => true,
+        (Signature::List(element), Value::List(list)) => list.get(0).is_none_or(|first| kind_fits(element, &first)),
+        (Signature::Opaque(name), Value::Opaque(opaque)) => opaque.type_name() == *name,
+        _ => false,
+    }
+}
