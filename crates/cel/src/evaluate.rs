@@ -195,9 +195,7 @@ impl<'e, 'a> Evaluator<'e, 'a> {
             let Some(name) = Key::from_value(&key) else { return fail(format!("unsupported key type {}", key.type_name())) };
             let Some(value) = (if *optional { given(value)? } else { Some(value) }) else { continue };
             self.meter.elements(2)?;
-            if !map.insert(name, value) {
-                return fail("failed with repeated key");
-            }
+            map.replace(name, value);
         }
         self.meter.charge(cost::MAP)?;
         Ok(map.finish())

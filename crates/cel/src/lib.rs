@@ -40,4 +40,4 @@ pub use library::authorizer::{
 };
 pub use program::{Bindings, Program};
 pub use types::{ObjectType, Type};
-pub use value::{Duration, Key, List, Map, Opaque, Str, Value};
+pub use value::{Duration, Key, List, Map, Opaque, Str, Timestamp, Value};

@@ -19,6 +19,7 @@ mod times;
 pub(crate) mod url;
 
 pub(crate) use conversions::text_of;
+pub(crate) use format::{ClauseKind, clauses};
 pub(crate) use pattern::{Pattern, Patterns};
 
 use crate::cost::Meter;

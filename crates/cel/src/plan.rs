@@ -1,6 +1,7 @@
 //! An expression ready to run: names resolved, types checked, constants made, costs known.
 
 mod calls;
+mod formats;
 mod literals;
 mod macros;
 mod names;

@@ -21,11 +21,10 @@ pub(crate) use map::MapBuilder;
 pub use opaque::Opaque;
 pub(crate) use size::{size, traversal};
 pub use text::Str;
-pub use time::Duration;
-pub(crate) use time::{MAX_SECOND, MIN_SECOND};
+pub use time::{Duration, Timestamp};
+pub(crate) use time::MIN_SECOND;
 
 use crate::types::Type;
-use jiff::Timestamp;
 use std::sync::Arc;
 
 /// A value of an expression. `'a` is the life of the JSON it may borrow from.
@@ -120,7 +119,7 @@ impl<'a> Value<'a> {
             Value::List(list) => list.is_empty(),
             Value::Map(map) => map.is_empty(),
             Value::Duration(duration) => duration.nanoseconds() == 0,
-            Value::Timestamp(time) => time.as_nanosecond() == i128::from(MIN_SECOND) * 1_000_000_000,
+            Value::Timestamp(time) => time.second() == MIN_SECOND && time.subsecond() == 0,
             Value::Optional(inner) => inner.as_ref().is_none_or(|v| v.is_zero()),
             Value::Type(_) | Value::Opaque(_) => false,
         }

@@ -1,12 +1,12 @@
 //! What the tests share.
 #![allow(dead_code)]
 
-pub mod textproto;
+pub(crate) mod textproto;
 
 use jinwu_cel::{Opaque, Value};
 
 /// A value written so that two implementations can be compared; `lab/cel/golden.go` writes the same.
-pub fn show(value: &Value<'_>) -> String {
+pub(crate) fn show(value: &Value<'_>) -> String {
     let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
     match value {
         Value::Null => "null".into(),
@@ -16,10 +16,7 @@ pub fn show(value: &Value<'_>) -> String {
         Value::Double(value) => format!("double({:016x})", value.to_bits()),
         Value::String(text) => format!("{}s", hex(text.as_str().as_bytes())),
         Value::Bytes(bytes) => format!("{}b", hex(bytes)),
-        Value::Timestamp(time) => {
-            let nanoseconds = time.as_nanosecond();
-            format!("timestamp({}.{:09})", nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000))
-        }
+        Value::Timestamp(time) => format!("timestamp({}.{:09})", time.second(), time.subsecond()),
         Value::Duration(duration) => format!("duration({})", duration.nanoseconds()),
         Value::Type(name) => format!("type({name})"),
         Value::Optional(None) => "none".into(),

@@ -2,7 +2,7 @@
 
 use super::Evaluator;
 use crate::error::{EvaluationError, Outcome, fail};
-use crate::plan::{Access, Key, Node, Root, Step};
+use crate::plan::{Access, Key, Root, Step};
 use crate::value::Value;
 
 // === impl Evaluator ===
@@ -40,23 +40,23 @@ impl<'a> Evaluator<'_, 'a> {
 
     fn walk(&mut self, root: Value<'a>, steps: &[Step], test: bool) -> Outcome<Value<'a>> {
         let mut optional = false;
-        let mut current = root;
+        let mut current = match root {
+            Value::Optional(None) if test => return Ok(Value::Bool(false)),
+            Value::Optional(None) => return Ok(Value::NONE),
+            Value::Optional(Some(inner)) => {
+                optional = true;
+                inner.as_ref().clone()
+            }
+            other => other,
+        };
         let last = steps.len() - 1;
         for (i, step) in steps.iter().enumerate() {
-            if let Value::Optional(inner) = &current {
-                match inner {
-                    Some(inner) => current = inner.as_ref().clone(),
-                    None if test => return Ok(Value::Bool(false)),
-                    None => return Ok(Value::NONE),
-                }
-                optional = true;
-            }
             optional |= step.optional;
             let tested = test && i == last;
             let found = self.step(&current, step)?;
             // A step that is only tried costs nothing when it leads nowhere.
             if found.is_some() || !optional || tested {
-                self.meter.charge(u64::from(!matches!(step.key, Key::Node(Node::Conditional(_)))))?;
+                self.meter.charge(1)?;
             }
             current = match found {
                 _ if tested => return Ok(Value::Bool(found.is_some())),

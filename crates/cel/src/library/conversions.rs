@@ -108,7 +108,7 @@ fn int<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
             Ok(value) => value,
             Err(_) => return unreadable(text.as_str(), "int"),
         },
-        [Value::Timestamp(time)] => time.as_nanosecond().div_euclid(1_000_000_000) as i64,
+        [Value::Timestamp(time)] => time.second(),
         [Value::Duration(duration)] => duration.nanoseconds(),
         _ => return Err(EvaluationError::no_overload()),
     }))
@@ -169,7 +169,7 @@ pub(crate) fn text_of(value: &Value<'_>) -> Option<std::string::String> {
 }
 
 /// A double as the API server's CEL writes it: shortest digits that give the same number, with an
-/// exponent below 1e-4 and from 1e21 on.
+/// exponent below 1e-4 and from 1e6 on.
 pub(crate) fn shortest(value: f64) -> std::string::String {
     if value.is_nan() {
         return "NaN".into();
@@ -180,7 +180,7 @@ pub(crate) fn shortest(value: f64) -> std::string::String {
     let scientific = format!("{value:e}");
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if value != 0.0 && !(-4..21).contains(&exponent) {
+    if value != 0.0 && !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
     }

@@ -39,6 +39,38 @@ fn format<'a>(arguments: &[Value<'a>], context: &mut Context<'_>) -> Outcome<Val
     Ok(Value::from(written))
 }
 
+/// What a clause takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum ClauseKind {
+    Text,
+    Whole,
+    Binary,
+    Hexadecimal,
+    Floating,
+}
+
+/// The clauses of a template, for a check before it is used.
+pub(crate) fn clauses(template: &str) -> Outcome<Vec<ClauseKind>> {
+    let mut found = Vec::new();
+    let mut rest = template;
+    while let Some((_, after)) = rest.split_once('%') {
+        if let Some(after) = after.strip_prefix('%') {
+            rest = after;
+            continue;
+        }
+        let (clause, after) = read(after)?;
+        found.push(match clause {
+            Clause::Text => ClauseKind::Text,
+            Clause::Decimal | Clause::Octal => ClauseKind::Whole,
+            Clause::Binary => ClauseKind::Binary,
+            Clause::Hexadecimal { .. } => ClauseKind::Hexadecimal,
+            Clause::Fixed(_) | Clause::Scientific(_) => ClauseKind::Floating,
+        });
+        rest = after;
+    }
+    Ok(found)
+}
+
 /// The clause after a `%` and what follows it.
 fn read(text: &str) -> Outcome<(Clause, &str)> {
     let (precision, text) = match text.strip_prefix('.') {

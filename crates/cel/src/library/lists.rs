@@ -46,14 +46,25 @@ pub(super) static OTHERS: &[Overload] = &[
     Overload::method("lastIndexOf", "list_a_last_index_of_int", &[List(&A), A], Int, last_index_of),
 ];
 
+/// A value that has an order at all.
+fn orderable(value: &Value<'_>) -> Outcome<()> {
+    match value {
+        Value::Null | Value::List(_) | Value::Map(_) | Value::Type(_) | Value::Optional(_) | Value::Opaque(_) => {
+            Err(EvaluationError::no_overload())
+        }
+        _ => Ok(()),
+    }
+}
+
 fn is_sorted<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
     let [Value::List(list)] = arguments else { return Err(EvaluationError::no_overload()) };
     let mut previous: Option<Value<'a>> = None;
     for element in list.iter() {
-        if let Some(previous) = &previous
-            && compare(previous, &element).ok_or_else(EvaluationError::no_overload)?.is_gt() {
-                return Ok(Value::Bool(false));
-            }
+        orderable(&element)?;
+        // Neighbours of different kinds have no order and count as sorted.
+        if previous.as_ref().and_then(|p| compare(p, &element)).is_some_and(|o| o.is_gt()) {
+            return Ok(Value::Bool(false));
+        }
         previous = Some(element);
     }
     Ok(Value::Bool(true))
@@ -64,10 +75,8 @@ fn extreme<'a>(arguments: &[Value<'a>], name: &str, wanted: std::cmp::Ordering) 
     let [Value::List(list)] = arguments else { return Err(EvaluationError::no_overload()) };
     let mut best: Option<Value<'a>> = None;
     for element in list.iter() {
-        let better = match &best {
-            None => true,
-            Some(best) => compare(&element, best).ok_or_else(EvaluationError::no_overload)? == wanted,
-        };
+        orderable(&element)?;
+        let better = best.as_ref().is_none_or(|best| compare(&element, best) == Some(wanted));
         if better {
             best = Some(element);
         }

@@ -3,7 +3,7 @@
 use super::{Context, Overload};
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::types::Signature::{self as S, Bool, Bytes, Double, Duration, Dyn, Int, List, Map, Parameter, String, Timestamp, Uint};
-use crate::value::{self, List as Elements, MAX_SECOND, MIN_SECOND, Value, compare};
+use crate::value::{self, List as Elements, Value, compare};
 use std::cmp::Ordering;
 
 const A: S = Parameter(0);
@@ -127,13 +127,8 @@ fn add<'a>(arguments: &[Value<'a>], context: &mut Context<'_>) -> Outcome<Value<
 }
 
 /// A timestamp so many nanoseconds later.
-fn moved<'a>(time: jiff::Timestamp, by: i128) -> Outcome<Value<'a>> {
-    let nanoseconds = time.as_nanosecond() + by;
-    let seconds = nanoseconds.div_euclid(1_000_000_000);
-    if seconds < i128::from(MIN_SECOND) || seconds > i128::from(MAX_SECOND) {
-        return fail("timestamp overflow");
-    }
-    jiff::Timestamp::from_nanosecond(nanoseconds).map(Value::Timestamp).map_err(|_| overflow("timestamp"))
+fn moved<'a>(time: value::Timestamp, by: i128) -> Outcome<Value<'a>> {
+    value::Timestamp::from_nanosecond(time.nanosecond() + by).map(Value::Timestamp).ok_or_else(|| overflow("timestamp"))
 }
 
 fn span<'a>(nanoseconds: i128) -> Outcome<Value<'a>> {
@@ -146,7 +141,7 @@ fn subtract<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'
         [Value::Int(a), Value::Int(b)] => Value::Int(a.checked_sub(*b).ok_or_else(|| overflow("integer"))?),
         [Value::Uint(a), Value::Uint(b)] => Value::Uint(a.checked_sub(*b).ok_or_else(|| overflow("unsigned integer"))?),
         [Value::Double(a), Value::Double(b)] => Value::Double(a - b),
-        [Value::Timestamp(a), Value::Timestamp(b)] => span(a.as_nanosecond() - b.as_nanosecond())?,
+        [Value::Timestamp(a), Value::Timestamp(b)] => span(a.nanosecond() - b.nanosecond())?,
         [Value::Timestamp(t), Value::Duration(d)] => moved(*t, -i128::from(d.nanoseconds()))?,
         [Value::Duration(a), Value::Duration(b)] => span(i128::from(a.nanoseconds()) - i128::from(b.nanoseconds()))?,
         _ => return Err(EvaluationError::no_overload()),

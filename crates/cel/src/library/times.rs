@@ -3,8 +3,11 @@
 use super::{Context, Overload};
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::types::Signature::{self as S, Duration, Int, String, Timestamp};
-use crate::value::{self, MAX_SECOND, MIN_SECOND, Value};
-use jiff::tz::{Offset, TimeZone};
+use crate::value::{self, Value};
+use jiff::SignedDuration;
+use jiff::civil::DateTime;
+use jiff::tz::{Offset, TimeZone, TimeZoneDatabase};
+use std::sync::LazyLock;
 
 const fn part(function: &'static str, id: &'static str, parameters: &'static [S], run: super::Run) -> Overload {
     Overload::method(function, id, parameters, Int, run)
@@ -43,7 +46,7 @@ const SECOND: i64 = 1_000_000_000;
 
 /// A timestamp's civil time, or a duration's nanoseconds.
 enum Parts {
-    Civil(jiff::civil::DateTime),
+    Civil(DateTime),
     Span(i64),
 }
 
@@ -54,7 +57,23 @@ fn parts(arguments: &[Value<'_>]) -> Outcome<Parts> {
         [Value::Timestamp(time), Value::String(name)] => (time, zone(name.as_str())?),
         _ => return Err(EvaluationError::no_overload()),
     };
-    Ok(Parts::Civil(zone.to_datetime(*time)))
+    civil_in(*time, &zone).map(Parts::Civil).ok_or_else(|| EvaluationError::failed("timestamp overflow"))
+}
+
+/// Zones by name, as they are in the program: an answer does not depend on the machine.
+static ZONES: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
+
+const EPOCH: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
+fn utc(time: value::Timestamp) -> Option<DateTime> {
+    EPOCH.checked_add(SignedDuration::new(time.second(), time.subsecond() as i32)).ok()
+}
+
+fn civil_in(time: value::Timestamp, zone: &TimeZone) -> Option<DateTime> {
+    // The last day of year 9999 is beyond what zones are kept for; its offset is that of the day before.
+    let within = time.second().clamp(jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+    let offset = zone.to_offset(jiff::Timestamp::from_second(within).ok()?);
+    utc(time)?.checked_add(SignedDuration::from_secs(i64::from(offset.seconds()))).ok()
 }
 
 /// A zone by its IANA name, or an offset as `+01:00`, `-8:30`, `02:00`.
@@ -71,20 +90,20 @@ fn zone(name: &str) -> Outcome<TimeZone> {
         let offset = Offset::from_seconds(if negative { -magnitude } else { magnitude }).map_err(|_| unknown())?;
         return Ok(TimeZone::fixed(offset));
     }
-    match jiff::tz::db().get(name) {
+    match ZONES.get(name) {
         Ok(zone) => Ok(zone),
         Err(_) => fail(format!("unknown time zone {:?}", name.chars().take(32).collect::<std::string::String>())),
     }
 }
 
-fn civil<'a>(arguments: &[Value<'a>], get: impl Fn(jiff::civil::DateTime) -> i64) -> Outcome<Value<'a>> {
+fn civil<'a>(arguments: &[Value<'a>], get: impl Fn(DateTime) -> i64) -> Outcome<Value<'a>> {
     match parts(arguments)? {
         Parts::Civil(time) => Ok(Value::Int(get(time))),
         Parts::Span(_) => Err(EvaluationError::no_overload()),
     }
 }
 
-fn either<'a>(arguments: &[Value<'a>], get: impl Fn(jiff::civil::DateTime) -> i64, span: impl Fn(i64) -> i64) -> Outcome<Value<'a>> {
+fn either<'a>(arguments: &[Value<'a>], get: impl Fn(DateTime) -> i64, span: impl Fn(i64) -> i64) -> Outcome<Value<'a>> {
     Ok(Value::Int(match parts(arguments)? {
         Parts::Civil(time) => get(time),
         Parts::Span(nanoseconds) => span(nanoseconds),
@@ -135,10 +154,10 @@ fn milliseconds<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Val
 pub(super) fn timestamp<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
     let time = match arguments {
         [Value::Timestamp(time)] => *time,
-        [Value::Int(seconds)] if (MIN_SECOND..=MAX_SECOND).contains(seconds) => {
-            jiff::Timestamp::from_second(*seconds).map_err(|_| EvaluationError::failed("timestamp overflow"))?
-        }
-        [Value::Int(_)] => return fail("timestamp overflow: years 1 to 9999 are possible"),
+        [Value::Int(second)] => match value::Timestamp::from_second(*second) {
+            Some(time) => time,
+            None => return fail("timestamp overflow: years 1 to 9999 are possible"),
+        },
         [Value::String(text)] => read_timestamp(text.as_str())?,
         _ => return Err(EvaluationError::no_overload()),
     };
@@ -146,7 +165,7 @@ pub(super) fn timestamp<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Out
 }
 
 /// RFC 3339 with `T` between date and time, years 1 to 9999.
-fn read_timestamp(text: &str) -> Outcome<jiff::Timestamp> {
+fn read_timestamp(text: &str) -> Outcome<value::Timestamp> {
     let wrong = || {
         let shown: std::string::String = text.chars().take(64).collect();
         EvaluationError::failed(format!("type conversion error: {shown:?} is no timestamp such as 2006-01-02T15:04:05Z"))
@@ -155,17 +174,34 @@ fn read_timestamp(text: &str) -> Outcome<jiff::Timestamp> {
     let digits = |at: &[usize]| at.iter().all(|i| bytes.get(*i).is_some_and(u8::is_ascii_digit));
     let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
     let shaped = digits(&[0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]) && marks.iter().all(|(i, b)| bytes.get(*i) == Some(b));
-    let zoned = text.ends_with('Z') || text.as_bytes().iter().rev().nth(2) == Some(&b':');
-    if !shaped || !zoned || text.len() > 40 {
-        return Err(wrong());
-    }
-    let time: jiff::Timestamp = text.parse().map_err(|_| wrong())?;
-    let second = time.as_nanosecond().div_euclid(1_000_000_000) as i64;
-    if (MIN_SECOND..=MAX_SECOND).contains(&second) { Ok(time) } else { fail("timestamp overflow: years 1 to 9999 are possible") }
+    // Civil time has a leap second, the API server's timestamps have none.
+    let shaped = shaped && text.get(17..19) <= Some("59");
+    let (civil, offset) = match text.strip_suffix('Z') {
+        Some(civil) => (Some(civil), Some(0)),
+        None => text.len().checked_sub(6).and_then(|at| text.split_at_checked(at)).map_or((None, None), |(c, o)| (Some(c), offset_of(o))),
+    };
+    let (Some(civil), Some(offset), true) = (civil, offset, shaped && text.len() <= 40) else { return Err(wrong()) };
+    let civil: DateTime = civil.parse().map_err(|_| wrong())?;
+    let nanosecond = civil.duration_since(EPOCH).as_nanos() - i128::from(offset) * 1_000_000_000;
+    value::Timestamp::from_nanosecond(nanosecond).ok_or_else(|| EvaluationError::failed("timestamp overflow: years 1 to 9999 are possible"))
 }
 
-pub(super) fn timestamp_text(time: jiff::Timestamp) -> std::string::String {
-    time.to_string()
+/// Seconds of an offset such as `+08:00`.
+fn offset_of(text: &str) -> Option<i32> {
+    let (sign, clock) = text.split_at_checked(1)?;
+    let (hours, minutes) = clock.split_once(':')?;
+    let two = |s: &str| if s.len() == 2 && s.bytes().all(|b| b.is_ascii_digit()) { s.parse::<i32>().ok() } else { None };
+    let (hours, minutes) = (two(hours)?, two(minutes)?);
+    let magnitude = (hours < 24 && minutes < 60).then_some(hours * 3600 + minutes * 60)?;
+    match sign {
+        "+" => Some(magnitude),
+        "-" => Some(-magnitude),
+        _ => None,
+    }
+}
+
+pub(super) fn timestamp_text(time: value::Timestamp) -> std::string::String {
+    utc(time).map(|civil| format!("{civil}Z")).unwrap_or_default()
 }
 
 pub(super) fn duration<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {

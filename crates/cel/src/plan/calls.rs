@@ -32,6 +32,9 @@ impl Planner<'_> {
                 return self.function(at, &whole, false, planned);
             }
         }
+        if let (Some(receiver), "format") = (receiver, function) {
+            return self.format(at, receiver, arguments);
+        }
         let mut planned = Vec::with_capacity(arguments.len() + 1);
         if let Some(receiver) = receiver {
             planned.push(self.plan(receiver)?);

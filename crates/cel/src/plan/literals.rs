@@ -23,20 +23,26 @@ impl Planner<'_> {
     }
 
     pub(super) fn list(&mut self, elements: &[(Expression, bool)]) -> Planning<Planned> {
-        let mut kind: Option<Type> = None;
+        self.list_of(elements, &mut Vec::new())
+    }
+
+    /// A list, with the types of its elements.
+    pub(super) fn list_of(&mut self, elements: &[(Expression, bool)], kinds: &mut Vec<Type>) -> Planning<Planned> {
+        let mut kind = Elements::None;
         let mut nodes = Vec::with_capacity(elements.len());
         for (element, optional) in elements {
             let planned = self.plan(element)?;
             let found = if *optional { self.inside(element, &planned.kind)? } else { planned.kind };
-            kind = Some(self.joined(element, kind, found, "elements of a list")?);
+            kinds.push(found.clone());
+            self.joined(element, &mut kind, found);
             nodes.push((planned.node, *optional));
         }
-        let element = kind.unwrap_or_else(|| self.types.fresh());
+        let element = kind.kind(self);
         Ok(Planned { node: constant_list(nodes), kind: Type::list(element) })
     }
 
     pub(super) fn map(&mut self, entries: &[(Expression, Expression, bool)]) -> Planning<Planned> {
-        let (mut keys, mut values): (Option<Type>, Option<Type>) = (None, None);
+        let (mut keys, mut values) = (Elements::None, Elements::None);
         let mut nodes = Vec::with_capacity(entries.len());
         for (key, value, optional) in entries {
             let planned_key = self.plan(key)?;
@@ -44,14 +50,13 @@ impl Planner<'_> {
                 let found = self.types.resolve(&planned_key.kind);
                 return self.error(key, format!("a key must be bool, int, uint or string, not {found}"));
             }
-            keys = Some(self.joined(key, keys, planned_key.kind, "keys of a map")?);
+            self.joined(key, &mut keys, planned_key.kind);
             let planned = self.plan(value)?;
             let found = if *optional { self.inside(value, &planned.kind)? } else { planned.kind };
-            values = Some(self.joined(value, values, found, "values of a map")?);
+            self.joined(value, &mut values, found);
             nodes.push((planned_key.node, planned.node, *optional));
         }
-        let key = keys.unwrap_or_else(|| self.types.fresh());
-        let value = values.unwrap_or_else(|| self.types.fresh());
+        let (key, value) = (keys.kind(self), values.kind(self));
         Ok(Planned { node: constant_map(nodes), kind: Type::map(key, value) })
     }
 
@@ -65,17 +70,35 @@ impl Planner<'_> {
         }
     }
 
-    fn joined(&mut self, at: &Expression, so_far: Option<Type>, next: Type, what: &str) -> Planning<Type> {
-        let Some(before) = so_far else { return Ok(next) };
-        if !self.environment.checked {
-            return Ok(Type::Dyn);
-        }
-        match self.types.join(&before, &next) {
-            Some(kind) => Ok(kind),
-            None => {
-                let (before, next) = (self.types.resolve(&before), self.types.resolve(&next));
-                self.error(at, format!("{what} must be of one type, not {before} and {next}; write dyn(…) where that is meant"))
+    /// The type of elements so far. All must be of the first one's type; that is asked when all
+    /// types are known, and not inside `format`, whose values are of any type.
+    fn joined(&mut self, at: &Expression, so_far: &mut Elements, next: Type) {
+        match so_far {
+            Elements::None => *so_far = Elements::Some { first: next.clone(), all: next },
+            Elements::Some { first, all } => {
+                if self.environment.checked && self.mixed == 0 {
+                    self.alike.push((at.at, first.clone(), next.clone()));
+                }
+                *all = self.types.join(all, &next).unwrap_or(Type::Dyn);
             }
+        }
+    }
+}
+
+/// Types of the elements of a list, or of the keys or values of a map.
+pub(super) enum Elements {
+    None,
+    Some { first: Type, all: Type },
+}
+
+// === impl Elements ===
+
+impl Elements {
+    fn kind(self, planner: &mut Planner<'_>) -> Type {
+        match self {
+            Elements::None => planner.types.fresh(),
+            Elements::Some { .. } if !planner.environment.checked => Type::Dyn,
+            Elements::Some { all, .. } => all,
         }
     }
 }
@@ -96,11 +119,17 @@ fn constant_list(nodes: Vec<(Node, bool)>) -> Node {
     }
 }
 
-/// A map of constants is a constant, unless a key stands twice.
+/// A map of constants is a constant. Of two entries with one key the later one counts.
 fn constant_map(nodes: Vec<(Node, Node, bool)>) -> Node {
     let mut map = MapBuilder::default();
     let constant = nodes.iter().all(|(key, value, optional)| match (key, value) {
-        (Node::Constant(key), Node::Constant(value)) if !optional => Key::from_value(key).is_some_and(|k| map.insert(k, value.clone())),
+        (Node::Constant(key), Node::Constant(value)) if !optional => match Key::from_value(key) {
+            Some(key) => {
+                map.replace(key, value.clone());
+                true
+            }
+            None => false,
+        },
         _ => false,
     });
     if !constant {

@@ -27,7 +27,7 @@ impl Planner<'_> {
             (None, "has", [argument]) => self.has(argument)?,
             (Some(range), "all", [name, condition]) => self.fold(at, range, FoldKind::All, &[name], Some(condition), None)?,
             (Some(range), "exists", [name, condition]) => self.fold(at, range, FoldKind::Exists, &[name], Some(condition), None)?,
-            (Some(range), "exists_one" | "existsOne", [name, condition]) => {
+            (Some(range), "exists_one", [name, condition]) => {
                 self.fold(at, range, FoldKind::ExistsOne, &[name], Some(condition), None)?
             }
             (Some(range), "map", [name, transform]) => self.fold(at, range, FoldKind::List, &[name], None, Some(transform))?,

@@ -22,14 +22,19 @@ pub(super) struct Planner<'e> {
     /// Variables the program uses, by number.
     pub(super) globals: Vec<String>,
     pub(super) types: Substitution,
+    /// Types that must be the same in the end, and where.
+    pub(super) alike: Vec<(usize, Type, Type)>,
+    /// Calls of `format` around.
+    pub(super) mixed: usize,
 }
 
 pub(super) type Planning<T> = Result<T, CompileError>;
 
 /// The node, the type of its value, and the variables it reads.
 pub(crate) fn plan(environment: &Environment, source: &str, expression: &Expression) -> Planning<(Node, Type, Vec<String>)> {
-    let mut planner = Planner { environment, source, locals: Vec::new(), globals: Vec::new(), types: Substitution::default() };
+    let mut planner = Planner { environment, source, locals: Vec::new(), globals: Vec::new(), types: Substitution::default(), alike: Vec::new(), mixed: 0 };
     let planned = planner.plan(expression)?;
+    planner.settle()?;
     let kind = planner.types.resolve(&planned.kind);
     Ok((planned.node, kind, planner.globals))
 }
@@ -39,6 +44,18 @@ pub(crate) fn plan(environment: &Environment, source: &str, expression: &Express
 impl Planner<'_> {
     pub(super) fn error<T>(&self, at: &Expression, message: impl Into<String>) -> Planning<T> {
         Err(CompileError { position: Position::of(self.source, at.at), message: message.into() })
+    }
+
+    /// Elements of one literal must be of one type, to the letter.
+    fn settle(&self) -> Planning<()> {
+        for (at, first, other) in &self.alike {
+            let (first, other) = (self.types.resolve(first), self.types.resolve(other));
+            if first != other {
+                let message = format!("elements of a list or map must be of one type, not {first} and {other}; write dyn(…) around each where that is meant");
+                return Err(CompileError { position: Position::of(self.source, *at), message });
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn plan(&mut self, expression: &Expression) -> Planning<Planned> {

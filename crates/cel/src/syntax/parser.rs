@@ -149,7 +149,7 @@ impl Parser<'_> {
                 minuses += 1;
             }
         }
-        let negative = minuses > 0 && matches!(self.token, Token::Integer(_) | Token::Literal(Literal::Double(_)));
+        let negative = minuses == 1 && matches!(self.token, Token::Integer(_) | Token::Literal(Literal::Double(_)));
         let operand = self.member(negative)?;
         if nots % 2 == 1 {
             return self.call(at, "!_", vec![operand]);

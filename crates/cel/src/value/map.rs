@@ -68,6 +68,11 @@ impl<'a> MapBuilder<'a> {
         }
     }
 
+    /// Adds an entry in place of one with that key.
+    pub(crate) fn replace(&mut self, key: Key, value: Value<'a>) {
+        self.entries.insert(key, value);
+    }
+
     pub(crate) fn finish(self) -> Value<'a> {
         Value::Map(Map::Shared(Arc::new(self.entries)))
     }

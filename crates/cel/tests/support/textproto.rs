@@ -2,10 +2,10 @@
 
 /// Fields of a message, in order; a name may repeat.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Message(pub Vec<(String, Field)>);
+pub(crate) struct Message(pub(crate) Vec<(String, Field)>);
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Field {
+pub(crate) enum Field {
     /// A number, a word such as `true`, or an enum's name.
     Scalar(String),
     /// A string or bytes, unescaped.
@@ -16,36 +16,36 @@ pub enum Field {
 // === impl Message ===
 
 impl Message {
-    pub fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Field> {
+    pub(crate) fn all<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Field> {
         self.0.iter().filter(move |(n, _)| n == name).map(|(_, f)| f)
     }
 
-    pub fn get(&self, name: &str) -> Option<&Field> {
+    pub(crate) fn get(&self, name: &str) -> Option<&Field> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, f)| f)
     }
 
-    pub fn message(&self, name: &str) -> Option<&Message> {
+    pub(crate) fn message(&self, name: &str) -> Option<&Message> {
         match self.get(name)? {
             Field::Message(message) => Some(message),
             _ => None,
         }
     }
 
-    pub fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
+    pub(crate) fn messages<'m>(&'m self, name: &'m str) -> impl Iterator<Item = &'m Message> {
         self.all(name).filter_map(|f| match f {
             Field::Message(message) => Some(message),
             _ => None,
         })
     }
 
-    pub fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         match self.get(name)? {
             Field::Text(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
             _ => None,
         }
     }
 
-    pub fn scalar(&self, name: &str) -> Option<&str> {
+    pub(crate) fn scalar(&self, name: &str) -> Option<&str> {
         match self.get(name)? {
             Field::Scalar(word) => Some(word),
             _ => None,
@@ -54,7 +54,7 @@ impl Message {
 }
 
 /// Reads a whole file.
-pub fn read(text: &str) -> Result<Message, String> {
+pub(crate) fn read(text: &str) -> Result<Message, String> {
     let mut reader = Reader { bytes: text.as_bytes(), at: 0 };
     let message = reader.message(None)?;
     Ok(message)
@@ -186,7 +186,7 @@ impl Reader<'_> {
     fn escape(&mut self, out: &mut Vec<u8>) -> Result<(), String> {
         let b = self.bytes[self.at];
         self.at += 1;
-        let mut number = |reader: &mut Self, most: usize, radix: u32, start: usize| {
+        let number = |reader: &mut Self, most: usize, radix: u32, start: usize| {
             let digits = reader.bytes[start..].iter().take(most).take_while(|b| (**b as char).is_digit(radix)).count();
             let text = std::str::from_utf8(&reader.bytes[start..start + digits]).unwrap();
             reader.at = start + digits;

@@ -11,6 +11,7 @@ pub(super) enum Clause {
     Text,
     Decimal,
     Fixed(usize),
+    /// The API server takes what is written as precision for the least width.
     Scientific(usize),
     Binary,
     Hexadecimal { upper: bool },
@@ -32,8 +33,8 @@ impl Clause {
                 Some(n) => Ok(unbounded(n)),
                 None => unfit("fixed-point clause can only be used on doubles"),
             },
-            (Clause::Scientific(precision), value) => match double(value) {
-                Some(n) if n.is_finite() => Ok(scientific(n, *precision)),
+            (Clause::Scientific(width), value) => match double(value) {
+                Some(n) if n.is_finite() => Ok(scientific(n, *width)),
                 Some(n) => Ok(unbounded(n)),
                 None => unfit("scientific clause can only be used on doubles"),
             },
@@ -107,14 +108,14 @@ fn grouped(number: &str) -> String {
     out
 }
 
-/// English scientific notation: `1.5 × 10⁰³`.
-fn scientific(number: f64, precision: usize) -> String {
-    let written = format!("{number:.precision$e}");
+/// English scientific notation with six digits: `1.500000×10⁰³`.
+fn scientific(number: f64, width: usize) -> String {
+    let written = format!("{number:.6e}");
     let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
     let (sign, digits) = exponent.strip_prefix('-').map_or(("", exponent), |d| ("⁻", d));
     let raised: String =
         format!("{digits:0>2}").chars().map(|c| "⁰¹²³⁴⁵⁶⁷⁸⁹".chars().nth(c.to_digit(10).unwrap_or(0) as usize).unwrap_or(c)).collect();
-    format!("{mantissa}\u{a0}×\u{a0}10{sign}{raised}")
+    format!("{:>width$}", format!("{mantissa}×10{sign}{raised}"))
 }
 
 /// The `%s` clause.
