@@ -90,12 +90,12 @@ impl Planner<'_> {
 
     pub(super) fn function(&mut self, at: &Expression, function: &str, member: bool, planned: Vec<Planned>) -> Planning<Planned> {
         let forms: Vec<&'static Overload> = self.forms(function, member).collect();
-        if forms.is_empty() {
+        if forms.is_empty() && self.environment.checked {
             return self.unknown(at, function, member);
         }
         let (nodes, kinds): (Vec<Node>, Vec<Type>) = planned.into_iter().map(|p| (p.node, p.kind)).unzip();
         let (fitting, kind) = self.fitting(&forms, &kinds);
-        if fitting.is_empty() {
+        if fitting.is_empty() && self.environment.checked {
             let found: Vec<String> = kinds.iter().map(|k| self.types.resolve(k).to_string()).collect();
             let known: Vec<String> = forms.iter().take(8).map(|o| signature(o)).collect();
             return self.error(at, format!("no form of {} takes ({}); known are {}", shown(function), found.join(", "), known.join(", ")));

@@ -11,7 +11,6 @@ const TYPES: [&str; 15] = [
     "bool",
     "bytes",
     "double",
-    "dyn",
     "google.protobuf.Duration",
     "google.protobuf.Timestamp",
     "int",
@@ -23,6 +22,7 @@ const TYPES: [&str; 15] = [
     "optional_type",
     "string",
     "type",
+    "uint",
 ];
 
 // === impl Planner ===
@@ -35,6 +35,11 @@ impl Planner<'_> {
             }
         if let Some(planned) = self.global(name) {
             return Ok(planned);
+        }
+        if !self.environment.checked {
+            // Without a check an unknown name fails only where it is needed.
+            self.globals.push(name.to_owned());
+            return Ok(Planned { node: access(Root::Global(self.globals.len() - 1)), kind: Type::Dyn });
         }
         let mut known: Vec<&str> = self.environment.variables.keys().map(String::as_str).collect();
         known.extend(self.locals.iter().map(|(name, _)| name.as_str()));
@@ -56,8 +61,7 @@ impl Planner<'_> {
             });
             return Some(Planned { node: access(Root::Global(number)), kind: kind.clone() });
         }
-        let named = TYPES.contains(&name) || (name == "type" && self.environment.checked);
-        named.then(|| Planned { node: Node::Constant(Value::Type(name.into())), kind: Type::Type })
+        TYPES.contains(&name).then(|| Planned { node: Node::Constant(Value::Type(name.into())), kind: Type::Type })
     }
 
     /// A dotted name that is declared as a whole, such as `authorizer.requestResource`.

@@ -29,7 +29,8 @@ impl Clause {
             (Clause::Decimal, Value::Uint(n)) => Ok(n.to_string()),
             (Clause::Decimal, _) => unfit("decimal clause can only be used on integers"),
             (Clause::Fixed(precision), value) => match double(value) {
-                Some(n) if n.is_finite() => Ok(grouped(&format!("{n:.precision$}"))),
+                // Zero has no sign here.
+                Some(n) if n.is_finite() => Ok(grouped(&format!("{:.precision$}", n + 0.0))),
                 Some(n) => Ok(unbounded(n)),
                 None => unfit("fixed-point clause can only be used on doubles"),
             },
@@ -110,7 +111,8 @@ fn grouped(number: &str) -> String {
 
 /// English scientific notation with six digits: `1.500000×10⁰³`.
 fn scientific(number: f64, width: usize) -> String {
-    let written = format!("{number:.6e}");
+    // Zero has no sign here.
+    let written = format!("{:.6e}", number + 0.0);
     let (mantissa, exponent) = written.split_once('e').unwrap_or((&written, "0"));
     let (sign, digits) = exponent.strip_prefix('-').map_or(("", exponent), |d| ("⁻", d));
     let raised: String =
