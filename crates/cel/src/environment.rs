@@ -4,8 +4,9 @@ use crate::error::CompileError;
 use crate::plan::plan;
 use crate::program::Program;
 use crate::syntax::parse;
-use crate::types::Type;
-use std::collections::BTreeMap;
+use crate::types::{ObjectType, Type};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Newest minor version of Kubernetes whose functions are known: 1.34.
 pub const NEWEST: u8 = 34;
@@ -14,6 +15,8 @@ pub const NEWEST: u8 = 34;
 #[derive(Clone, Debug)]
 pub struct Environment {
     pub(crate) variables: BTreeMap<String, Type>,
+    /// Variables whose fields are variables of their own.
+    pub(crate) groups: BTreeSet<String>,
     pub(crate) minor: u8,
     pub(crate) bindings: bool,
     pub(crate) checked: bool,
@@ -23,7 +26,7 @@ pub struct Environment {
 
 impl Default for Environment {
     fn default() -> Self {
-        Environment { variables: BTreeMap::new(), minor: NEWEST, bindings: false, checked: true }
+        Environment { variables: BTreeMap::new(), groups: BTreeSet::new(), minor: NEWEST, bindings: false, checked: true }
     }
 }
 
@@ -45,6 +48,17 @@ impl Environment {
     pub fn variable(mut self, name: impl Into<String>, kind: Type) -> Environment {
         self.variables.insert(name.into(), kind);
         self
+    }
+
+    /// Declares a group of variables, such as `variables`: each field is asked of the [`Bindings`]
+    /// on its own, by its dotted name, when it is needed.
+    ///
+    /// [`Bindings`]: crate::Bindings
+    #[must_use]
+    pub fn group(mut self, name: impl Into<String>, fields: ObjectType) -> Environment {
+        let name = name.into();
+        self.groups.insert(name.clone());
+        self.variable(name, Type::Object(Arc::new(fields)))
     }
 
     /// Adds `cel.bind(name, value, expression)`, which Kubernetes does not have.

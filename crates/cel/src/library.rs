@@ -148,3 +148,39 @@ fn kind_fits(signature: &Signature, value: &Value<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A function nobody asks the API server about is a function nobody knows to be right.
+    #[test]
+    fn every_function_is_in_the_golden_expressions() {
+        let asked = include_str!("../tests/golden/expressions.txt");
+        let symbols = BTreeMap::from([("@in", " in "), ("@sortByAssociatedKeys", ".sortBy(")]);
+        let missing: Vec<&str> = BY_NAME
+            .keys()
+            .filter(|name| {
+                let operator = name.trim_matches('_');
+                let written = match symbols.get(*name) {
+                    Some(symbol) => (*symbol).to_owned(),
+                    None if name.contains('_') && operator.chars().all(|c| !c.is_alphanumeric()) => operator.to_owned(),
+                    None => format!("{name}("),
+                };
+                !asked.contains(&written)
+            })
+            .copied()
+            .collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
+
+    #[test]
+    fn forms_have_names_of_their_own() {
+        let mut seen = std::collections::BTreeSet::new();
+        for overload in BY_NAME.values().flatten() {
+            assert!(seen.insert((overload.function, overload.id)), "{} stands twice", overload.id);
+            assert!(overload.since == 0 || (27..=crate::NEWEST).contains(&overload.since), "{}", overload.id);
+        }
+        assert!(seen.len() > 250, "{}", seen.len());
+    }
+}

@@ -14,8 +14,8 @@ pub const EXPRESSION_COST: u64 = 1_000_000;
 pub const POLICY_COST: u64 = 10_000_000;
 /// Elementary steps one expression may take beside its cost: deep comparisons, traversals, pattern
 /// compilations. Kubernetes does not count them; without this bound a cheap comparison of large
-/// objects in a loop would run for minutes. About a second of work.
-pub const EXPRESSION_WORK: u64 = 100_000_000;
+/// objects in a loop would run for minutes. A few tenths of a second of work.
+pub const EXPRESSION_WORK: u64 = 20_000_000;
 /// Bytes of strings and lists one expression may make. Kubernetes does not count them (`replace`
 /// costs its input, not its output).
 pub const EXPRESSION_MEMORY: u64 = 64 << 20;

@@ -54,6 +54,8 @@ pub(crate) enum Root {
     Local(usize),
     /// A variable of the environment, by its number in the program.
     Global(usize),
+    /// A variable of a group: it costs one more, for the selection.
+    Member(usize),
     Node(Node),
 }
 

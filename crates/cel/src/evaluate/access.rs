@@ -13,6 +13,10 @@ impl<'a> Evaluator<'_, 'a> {
         let root = match &access.root {
             Root::Local(depth) => self.locals.get(*depth).cloned().ok_or_else(|| EvaluationError::failed("no such variable"))?,
             Root::Global(number) => self.global(*number)?,
+            Root::Member(number) => {
+                self.meter.charge(1)?;
+                self.global(*number)?
+            }
             Root::Node(node) => self.evaluate_inside(node)?,
         };
         if access.steps.is_empty() {

@@ -27,7 +27,7 @@ impl Planner<'_> {
         // `strings.quote(x)` is a function of that whole name, not a method of `strings`.
         if let Some(name) = receiver.filter(|r| !self.shadowed(r)).and_then(Expression::dotted) {
             let whole = format!("{name}.{function}");
-            if self.forms(&whole, false).next().is_some() {
+            if library::overloads(&whole).iter().any(|o| !o.member) {
                 let planned = self.all(arguments)?;
                 return self.function(at, &whole, false, planned);
             }

@@ -2,7 +2,7 @@
 
 use super::names::access;
 use super::planner::{Planned, Planner, Planning};
-use super::{Fold, FoldKind, Node, Root};
+use super::{Access, Fold, FoldKind, Node, Root, Step};
 use crate::syntax::{Expression, Kind};
 use crate::types::Type;
 
@@ -61,10 +61,19 @@ impl Planner<'_> {
         let Kind::Select { operand, field, optional: false } = &argument.kind else {
             return self.error(argument, "has() takes a field selection such as has(object.spec)");
         };
-        if let Some(declared) = self.qualified(argument)? {
-            // A variable that is declared is there.
-            drop(declared);
-            return Ok(Planned { node: Node::Constant(crate::Value::Bool(true)), kind: Type::Bool });
+        if self.qualified(argument)?.is_some() {
+            return self.error(argument, "has() takes a field selection such as has(object.spec)");
+        }
+        if self.member(operand, field).is_some() {
+            // A variable that is declared is there; finding it is one step into a map that has it.
+            let mut map = crate::value::MapBuilder::default();
+            map.replace(crate::Key::String(field.as_str().into()), crate::Value::Null);
+            let access = Access {
+                root: Root::Node(Node::Constant(map.finish())),
+                steps: vec![Step { key: super::Key::Field(field.as_str().into()), optional: false }],
+                test: true,
+            };
+            return Ok(Planned { node: Node::Access(Box::new(access)), kind: Type::Bool });
         }
         let mut planned = self.select(argument, operand, field, false)?;
         if let Node::Access(access) = &mut planned.node {

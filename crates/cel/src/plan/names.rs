@@ -38,8 +38,7 @@ impl Planner<'_> {
         }
         if !self.environment.checked {
             // Without a check an unknown name fails only where it is needed.
-            self.globals.push(name.to_owned());
-            return Ok(Planned { node: access(Root::Global(self.globals.len() - 1)), kind: Type::Dyn });
+            return Ok(Planned { node: access(Root::Global(self.number(name))), kind: Type::Dyn });
         }
         let mut known: Vec<&str> = self.environment.variables.keys().map(String::as_str).collect();
         known.extend(self.locals.iter().map(|(name, _)| name.as_str()));
@@ -55,13 +54,29 @@ impl Planner<'_> {
     /// A variable of the environment or the name of a type.
     fn global(&mut self, name: &str) -> Option<Planned> {
         if let Some(kind) = self.environment.variables.get(name) {
-            let number = self.globals.iter().position(|g| g == name).unwrap_or_else(|| {
-                self.globals.push(name.to_owned());
-                self.globals.len() - 1
-            });
-            return Some(Planned { node: access(Root::Global(number)), kind: kind.clone() });
+            let kind = kind.clone();
+            return Some(Planned { node: access(Root::Global(self.number(name))), kind });
         }
         TYPES.contains(&name).then(|| Planned { node: Node::Constant(Value::Type(name.into())), kind: Type::Type })
+    }
+
+    /// The number of a variable in the program.
+    fn number(&mut self, name: &str) -> usize {
+        self.globals.iter().position(|g| g == name).unwrap_or_else(|| {
+            self.globals.push(name.to_owned());
+            self.globals.len() - 1
+        })
+    }
+
+    /// A field of a group of variables; `None` when the operand is no group.
+    pub(super) fn member(&mut self, operand: &Expression, field: &str) -> Option<Planned> {
+        let group = operand.identifier()?;
+        if self.shadowed(operand) || !self.environment.groups.contains(group) {
+            return None;
+        }
+        let Some(Type::Object(fields)) = self.environment.variables.get(group) else { return None };
+        let kind = fields.fields.get(field)?.clone();
+        Some(Planned { node: access(Root::Member(self.number(&format!("{group}.{field}")))), kind })
     }
 
     /// A dotted name that is declared as a whole, such as `authorizer.requestResource`.

@@ -101,6 +101,9 @@ impl Planner<'_> {
 
     /// `operand.field`.
     pub(super) fn select(&mut self, at: &Expression, operand: &Expression, field: &str, optional: bool) -> Planning<Planned> {
+        if let Some(member) = self.member(operand, field).filter(|_| !optional) {
+            return Ok(member);
+        }
         let operand = self.plan(operand)?;
         let kind = self.field_type(at, &operand.kind, field)?;
         let kind = if optional && !matches!(kind, Type::Optional(_)) { Type::optional(kind) } else { kind };
