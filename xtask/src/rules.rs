@@ -29,6 +29,7 @@ const HEAVY: [(&str, &str); 2] = [("yara-x", "crates/malware/Cargo.toml"), ("jin
 const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("crates/model", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
     ("crates/standard", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-server", "jinwu-registry"]),
+    ("crates/cel", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
     ("crates/policy", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-scan", "jinwu-registry", "jinwu-server"]),
     ("crates/podsecurity", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-policy", "jinwu-server"]),
     ("crates/registry", &["jinwu-identity", "jinwu-policy", "jinwu-scan", "jinwu-server", "jinwu-image"]),

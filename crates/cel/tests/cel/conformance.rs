@@ -2,23 +2,21 @@
 //! the environment variable `JINWU_CEL_VECTORS` names. Every vector passes or stands in
 //! `conformance/exempt.txt` with its reason, and what stands there does not pass.
 
-mod support;
-
 use jinwu_cel::{Budget, Duration, Environment, Timestamp, Type, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use support::show;
-use support::textproto::{Field, Message, read};
+use crate::support::show;
+use crate::support::textproto::{Field, Message, read};
 
 /// What a vector is called: file, section, name, and a number when the name stands there again.
 fn vectors(folder: &str) -> Vec<(String, Message)> {
     let mut found = Vec::new();
     let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("JINWU_CEL_VECTORS={folder}: {e}")).map(|f| f.unwrap().path()).collect();
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap_or_else(|e| panic!("JINWU_CEL_VECTORS={folder}: {e}")).map(|f| f.expect("the folder can be read").path()).collect();
     files.sort();
     for path in files.iter().filter(|p| p.extension().is_some_and(|e| e == "textproto")) {
-        let file = read(&std::fs::read_to_string(path).unwrap()).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-        let stem = path.file_stem().unwrap().to_string_lossy();
+        let file = read(&std::fs::read_to_string(path).expect("the file can be read")).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         for section in file.messages("section") {
             for test in section.messages("test") {
                 let name = format!("{stem}/{}/{}", section.text("name").unwrap_or_default(), test.text("name").unwrap_or_default()).replace(' ', "_");
@@ -184,7 +182,7 @@ fn run(test: &Message) -> Result<(), String> {
 #[test]
 fn every_vector_passes_or_is_exempt() {
     let folder = std::env::var("JINWU_CEL_VECTORS").expect("set JINWU_CEL_VECTORS to the folder that lab/cel-vectors.sh prints");
-    let exempt: BTreeSet<&str> = include_str!("conformance/exempt.txt")
+    let exempt: BTreeSet<&str> = include_str!("../conformance/exempt.txt")
         .lines()
         .filter(|line| !line.is_empty() && !line.starts_with('#'))
         .map(|line| line.split_once(' ').unwrap_or_else(|| panic!("{line}: an exempt vector needs a reason")).0)

@@ -188,7 +188,7 @@ impl Reader<'_> {
         self.at += 1;
         let number = |reader: &mut Self, most: usize, radix: u32, start: usize| {
             let digits = reader.bytes[start..].iter().take(most).take_while(|b| (**b as char).is_digit(radix)).count();
-            let text = std::str::from_utf8(&reader.bytes[start..start + digits]).unwrap();
+            let text = std::str::from_utf8(&reader.bytes[start..start + digits]).map_err(|e| e.to_string())?;
             reader.at = start + digits;
             u32::from_str_radix(text, radix).map_err(|e| e.to_string())
         };

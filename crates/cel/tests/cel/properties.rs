@@ -1,7 +1,5 @@
 //! No source text panics; what compiles ends within its budget and has the type that was foretold.
 
-mod support;
-
 use jinwu_cel::{Budget, Environment, Type, Value, limits};
 use proptest::prelude::*;
 
@@ -29,7 +27,7 @@ fn run(source: &str) -> Result<(), TestCaseError> {
             // The same program gives the same value for the same cost.
             let mut again = Budget::new(200_000, 100_000);
             let second = program.evaluate(&bindings, &mut again).map_err(|e| TestCaseError::fail(e.to_string()))?;
-            prop_assert_eq!(support::show(&second), support::show(&value));
+            prop_assert_eq!(crate::support::show(&second), crate::support::show(&value));
             prop_assert_eq!(again.last_cost(), budget.last_cost());
             let _ = (value.to_json(), value.into_owned());
         }

@@ -122,8 +122,8 @@ impl<'a> Bindings<'a> for Counting {
         match name {
             "fails" => Some(Err(EvaluationError::Failed("no value".into()))),
             "variables.costly" => {
-                let program = Environment::new().compile("lists.range(100)").unwrap();
-                Some(program.evaluate(&[], budget).map(|v| v.into_owned().unwrap()))
+                let program = Environment::new().compile("lists.range(100)").expect("it is a good expression");
+                Some(program.evaluate(&[], budget).map(|v| v.into_owned().expect("a list has no borrows")))
             }
             "missing" => None,
             _ => Some(Ok(Value::Int(7))),

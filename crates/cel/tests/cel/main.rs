@@ -1,0 +1,8 @@
+//! Tests of the crate from outside.
+
+mod conformance;
+mod environment;
+mod golden;
+mod limits;
+mod properties;
+mod support;
