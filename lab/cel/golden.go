@@ -86,7 +86,13 @@ func main() {
 	check(lines.Err())
 }
 
-func run(env *cel.Env, expression string, variables map[string]any) outcome {
+func run(env *cel.Env, expression string, variables map[string]any) (result outcome) {
+	// A few expressions crash the evaluator; the API server answers them as failed.
+	defer func() {
+		if crash := recover(); crash != nil {
+			result = outcome{Expression: expression, Outcome: "error", Detail: fmt.Sprint(crash)}
+		}
+	}()
 	ast, issues := env.Compile(expression)
 	if issues != nil {
 		return outcome{Expression: expression, Outcome: "refused", Detail: first(issues.Err().Error())}

@@ -8,7 +8,7 @@ use crate::error::{EvaluationError, Outcome, fail};
 use crate::library::{Context, Patterns};
 use crate::plan::{Call, Node, Root};
 use crate::program::Bindings;
-use crate::value::{Key, MapBuilder, Value, equal};
+use crate::value::{Key, MapBuilder, Value, equal, strictly_equal};
 
 /// State of one evaluation. `'a` is the life of the values, `'e` that of the evaluation.
 pub(crate) struct Evaluator<'e, 'a> {
@@ -18,9 +18,19 @@ pub(crate) struct Evaluator<'e, 'a> {
     /// Variables of the environment, once asked for.
     globals: Vec<Option<Value<'a>>>,
     /// Values under names of comprehensions, outermost first.
-    locals: Vec<Value<'a>>,
+    locals: Vec<Local<'a>>,
     meter: Meter,
     patterns: Patterns,
+    /// What reading values for the first time has cost.
+    dues: u64,
+}
+
+/// A value under a name of a comprehension.
+#[derive(Clone, Debug)]
+struct Local<'a> {
+    value: Value<'a>,
+    /// What reading it for the first time costs: the API server makes some values only then.
+    due: u64,
 }
 
 // === impl Evaluator ===
@@ -29,7 +39,7 @@ impl<'e, 'a> Evaluator<'e, 'a> {
     pub(crate) fn new(names: &'e [String], bindings: &'e dyn Bindings<'a>, budget: &'e mut Budget) -> Self {
         let meter = budget.meter();
         let globals = vec![None; names.len()];
-        Evaluator { names, bindings, budget, globals, locals: Vec::new(), meter, patterns: Patterns::default() }
+        Evaluator { names, bindings, budget, globals, locals: Vec::new(), meter, patterns: Patterns::default(), dues: 0 }
     }
 
     pub(crate) fn finish(self) -> Meter {
@@ -68,7 +78,7 @@ impl<'e, 'a> Evaluator<'e, 'a> {
             Node::Bind(parts) => {
                 let [value, body] = parts.as_ref();
                 let value = self.evaluate(value)?;
-                self.under(value, body)
+                self.under(Local { value, due: 0 }, body)
             }
             Node::Otherwise { sides, unwrap } => self.otherwise(sides, *unwrap),
             Node::IfPresent { sides, flat } => self.if_present(sides, *flat),
@@ -84,8 +94,8 @@ impl<'e, 'a> Evaluator<'e, 'a> {
     }
 
     /// A node with one more name bound.
-    fn under(&mut self, value: Value<'a>, body: &Node) -> Outcome<Value<'a>> {
-        self.locals.push(value);
+    fn under(&mut self, local: Local<'a>, body: &Node) -> Outcome<Value<'a>> {
+        self.locals.push(local);
         let result = self.evaluate(body);
         self.locals.pop();
         result
@@ -135,9 +145,13 @@ impl<'e, 'a> Evaluator<'e, 'a> {
 
     fn equality(&mut self, sides: &[Node; 2], negated: bool) -> Outcome<Value<'a>> {
         let [left, right] = self.both(&sides[0], &sides[1])?;
-        let result = equal(&left, &right, &mut self.meter);
+        let result = strictly_equal(&left, &right, &mut self.meter);
         self.meter.charge(cost::equality(&left, &right, negated))?;
-        Ok(Value::Bool(result? != negated))
+        match result {
+            // What cannot be compared is not equal.
+            Err(error) if negated && error.absorbable() => Ok(Value::Bool(true)),
+            result => Ok(Value::Bool(result? != negated)),
+        }
     }
 
     fn call(&mut self, call: &Call) -> Outcome<Value<'a>> {
@@ -207,24 +221,25 @@ impl<'e, 'a> Evaluator<'e, 'a> {
             Value::Optional(Some(inner)) if unwrap => Ok(inner.as_ref().clone()),
             present @ Value::Optional(Some(_)) => Ok(present),
             Value::Optional(None) => self.evaluate(second),
-            _ => Err(EvaluationError::no_overload()),
+            // What is no optional is there, in the API server's eyes.
+            other => Ok(other),
         }
     }
 
     fn if_present(&mut self, sides: &[Node; 2], flat: bool) -> Outcome<Value<'a>> {
         let [target, body] = sides;
-        let before = self.meter.cost();
+        let before = self.meter.cost().saturating_sub(self.dues);
         let target = self.evaluate(target)?;
-        let spent = self.meter.cost().saturating_sub(before);
-        // hasValue, and the call of none or of value: the target counts twice when it is there.
+        let spent = self.meter.cost().saturating_sub(self.dues).saturating_sub(before);
+        // hasValue, and none; or hasValue, then the target once more with its value when that is read.
         match target {
             Value::Optional(None) => {
                 self.meter.charge(2)?;
                 Ok(Value::NONE)
             }
             Value::Optional(Some(inner)) => {
-                self.meter.charge(spent.saturating_add(2))?;
-                let made = self.under(inner.as_ref().clone(), body)?;
+                self.meter.charge(1)?;
+                let made = self.under(Local { value: inner.as_ref().clone(), due: spent.saturating_add(1) }, body)?;
                 if flat {
                     return Ok(made);
                 }

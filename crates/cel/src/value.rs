@@ -13,8 +13,9 @@ mod size;
 mod text;
 mod time;
 
-pub(crate) use compare::{compare, equal};
+pub(crate) use compare::{compare, equal, strictly_equal};
 pub use key::Key;
+pub(crate) use key::is_key;
 pub use list::List;
 pub use map::Map;
 pub(crate) use map::MapBuilder;
@@ -120,8 +121,7 @@ impl<'a> Value<'a> {
             Value::Map(map) => map.is_empty(),
             Value::Duration(duration) => duration.nanoseconds() == 0,
             Value::Timestamp(time) => time.second() == MIN_SECOND && time.subsecond() == 0,
-            Value::Optional(inner) => inner.as_ref().is_none_or(|v| v.is_zero()),
-            Value::Type(_) | Value::Opaque(_) => false,
+            Value::Optional(_) | Value::Type(_) | Value::Opaque(_) => false,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Evaluator;
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::plan::{Access, Key, Root, Step};
-use crate::value::Value;
+use crate::value::{Value, is_key};
 
 // === impl Evaluator ===
 
@@ -11,7 +11,7 @@ impl<'a> Evaluator<'_, 'a> {
     /// The value at the end of the way. Each step costs one; the variable itself is counted by the caller.
     pub(super) fn resolve(&mut self, access: &Access) -> Outcome<Value<'a>> {
         let root = match &access.root {
-            Root::Local(depth) => self.locals.get(*depth).cloned().ok_or_else(|| EvaluationError::failed("no such variable"))?,
+            Root::Local(depth) => self.local(*depth)?,
             Root::Global(number) => self.global(*number)?,
             Root::Member(number) => {
                 self.meter.charge(1)?;
@@ -23,6 +23,15 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(root);
         }
         self.walk(root, &access.steps, access.test)
+    }
+
+    fn local(&mut self, depth: usize) -> Outcome<Value<'a>> {
+        let Some(local) = self.locals.get_mut(depth) else { return fail("no such variable") };
+        let due = std::mem::take(&mut local.due);
+        let value = local.value.clone();
+        self.dues = self.dues.saturating_add(due);
+        self.meter.charge(due)?;
+        Ok(value)
     }
 
     fn global(&mut self, number: usize) -> Outcome<Value<'a>> {
@@ -78,6 +87,7 @@ impl<'a> Evaluator<'_, 'a> {
         match &step.key {
             Key::Field(name) => Ok(match value {
                 Value::Map(map) => map.field(name),
+                Value::List(_) => return fail("unsupported index type 'string' in list"),
                 _ => None,
             }),
             Key::Constant(key) => find(value, key),
@@ -103,11 +113,11 @@ impl<'a> Evaluator<'_, 'a> {
 
 /// The element a key names.
 fn find<'a>(value: &Value<'a>, key: &Value<'_>) -> Outcome<Option<Value<'a>>> {
+    if !is_key(key) {
+        return fail(format!("nothing can be found by a {}", key.type_name()));
+    }
     match value {
-        Value::Map(map) => match key {
-            Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_) => Ok(map.get(key)),
-            other => fail(format!("unsupported key type {}", other.type_name())),
-        },
+        Value::Map(map) => Ok(map.get(key)),
         Value::List(list) => {
             let index = match key {
                 Value::Int(index) => usize::try_from(*index).ok(),

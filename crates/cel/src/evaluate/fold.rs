@@ -2,7 +2,7 @@
 //!
 //! cel-go expands them to loops over an accumulator; the costs here are those of that loop.
 
-use super::Evaluator;
+use super::{Evaluator, Local};
 use crate::cost::LIST;
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::plan::{Fold, FoldKind, Node};
@@ -78,8 +78,8 @@ impl<'a> Evaluator<'_, 'a> {
             return Ok(false);
         }
         let outside = self.locals.len();
-        self.locals.push(first);
-        self.locals.extend(second);
+        self.locals.push(Local { value: first, due: 0 });
+        self.locals.extend(second.map(|value| Local { value, due: 0 }));
         let result = self.turn(fold, outside, state);
         self.locals.truncate(outside);
         result.map(|()| true)
@@ -129,7 +129,7 @@ impl<'a> Evaluator<'_, 'a> {
                     return Ok(());
                 }
                 let Some(transform) = &fold.transform else { return Ok(()) };
-                let key = if fold.kind == FoldKind::Map { self.locals.get(names).cloned() } else { None };
+                let key = if fold.kind == FoldKind::Map { self.locals.get(names).map(|local| local.value.clone()) } else { None };
                 self.meter.charge(if key.is_some() { 3 } else { 2 })?;
                 let value = self.evaluate(transform)?;
                 self.meter.elements(2)?;

@@ -161,7 +161,7 @@ impl Planner<'_> {
         let planned = self.plan(target)?;
         let inner = match self.types.shallow(&planned.kind) {
             Type::Optional(inner) => inner.as_ref().clone(),
-            Type::Dyn | Type::Variable(_) => Type::Dyn,
+            Type::Dyn | Type::Variable(_) | Type::Null => Type::Dyn,
             _ if !self.environment.checked => Type::Dyn,
             other => return self.error(target, format!("optMap and optFlatMap are for optional values, not {other}")),
         };

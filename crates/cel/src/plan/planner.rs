@@ -5,6 +5,7 @@ use crate::environment::Environment;
 use crate::error::{CompileError, Position};
 use crate::syntax::{Expression, Kind};
 use crate::types::{Substitution, Type};
+use crate::value::is_key;
 
 /// A node and the type of its value.
 #[derive(Debug)]
@@ -132,10 +133,16 @@ impl Planner<'_> {
 
     fn index(&mut self, at: &Expression, operand: &Expression, key: &Expression, optional: bool) -> Planning<Planned> {
         let operand = self.plan(operand)?;
+        let key_at = key;
         let key = self.plan(key)?;
         let kind = self.element_type(at, &operand.kind, &key.kind)?;
-        let kind = if optional && !matches!(kind, Type::Optional(_)) { Type::optional(kind) } else { kind };
+        // Of a dynamic value it is not known whether it is optional already.
+        let known = !matches!(self.types.shallow(&operand.kind), Type::Dyn | Type::Variable(_));
+        let kind = if optional && known && !matches!(kind, Type::Optional(_)) { Type::optional(kind) } else { kind };
         let key = match key.node {
+            Node::Constant(value) if !is_key(&value) && self.environment.checked => {
+                return self.error(key_at, format!("nothing can be found by a {}", value.type_name()));
+            }
             Node::Constant(value) => super::Key::Constant(value),
             node => super::Key::Node(node),
         };
@@ -147,7 +154,7 @@ impl Planner<'_> {
         let (wanted, element) = match &operand {
             Type::List(element) => (Type::Int, element.as_ref().clone()),
             Type::Map(key, value) => (key.as_ref().clone(), value.as_ref().clone()),
-            Type::Dyn | Type::Variable(_) => (Type::Dyn, Type::Dyn),
+            Type::Dyn | Type::Variable(_) | Type::Null => (Type::Dyn, Type::Dyn),
             Type::Optional(inner) => {
                 let element = self.element_type(at, inner, key)?;
                 return Ok(if matches!(element, Type::Optional(_)) { element } else { Type::optional(element) });

@@ -6,9 +6,23 @@ use crate::error::{EvaluationError, Outcome};
 use crate::limits::MAX_VALUE_DEPTH;
 use std::cmp::Ordering;
 
-/// Whether two values are equal. Values of different kinds are not, numbers are compared as numbers.
+/// Whether one value is the other, as searches ask: what cannot be compared is not.
 pub(crate) fn equal(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter) -> Outcome<bool> {
+    unless_failed(same(a, b, meter, 0), false)
+}
+
+/// Whether two values are equal. Values of different kinds are not, numbers are compared as numbers;
+/// Kubernetes' own values cannot be compared with others, which is a failure. Inside of lists and
+/// maps such a failure counts as equal, as in the API server.
+pub(crate) fn strictly_equal(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter) -> Outcome<bool> {
     same(a, b, meter, 0)
+}
+
+fn unless_failed(result: Outcome<bool>, otherwise: bool) -> Outcome<bool> {
+    match result {
+        Err(error) if error.absorbable() => Ok(otherwise),
+        result => result,
+    }
 }
 
 fn same(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter, depth: usize) -> Outcome<bool> {
@@ -40,7 +54,7 @@ fn same(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter, depth: usize) -> Outcom
                 return Ok(false);
             }
             for (a, b) in a.iter().zip(b.iter()) {
-                if !same(&a, &b, meter, depth + 1)? {
+                if !unless_failed(same(&a, &b, meter, depth + 1), true)? {
                     return Ok(false);
                 }
             }
@@ -52,12 +66,13 @@ fn same(a: &Value<'_>, b: &Value<'_>, meter: &mut Meter, depth: usize) -> Outcom
             }
             for (key, left) in a.iter() {
                 match b.get(&key) {
-                    Some(right) if same(&left, &right, meter, depth + 1)? => {}
+                    Some(right) if unless_failed(same(&left, &right, meter, depth + 1), true)? => {}
                     _ => return Ok(false),
                 }
             }
             true
         }
+        (Value::Opaque(_), Value::Null) => false,
         (Value::Opaque(a), Value::Opaque(b)) => return Opaque::equal(a, b),
         (Value::Opaque(_), _) => return Err(EvaluationError::no_overload()),
         _ => numbers(a, b) == Some(Some(Ordering::Equal)),

@@ -13,6 +13,11 @@ pub enum Key {
     String(Arc<str>),
 }
 
+/// Whether an element may be looked for by a value of this type.
+pub(crate) fn is_key(value: &Value<'_>) -> bool {
+    matches!(value, Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::String(_))
+}
+
 // === impl Key ===
 
 impl Key {
