@@ -32,6 +32,7 @@ const FORBIDDEN: [(&str, &[&str]); 7] = [
     ("crates/cel", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
     ("crates/policy", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-scan", "jinwu-registry", "jinwu-server"]),
     ("crates/podsecurity", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-policy", "jinwu-server"]),
+    ("crates/detect", &["tokio", "rusqlite", "reqwest", "axum", "rand", "jinwu-policy", "jinwu-server"]),
     ("crates/registry", &["jinwu-identity", "jinwu-policy", "jinwu-scan", "jinwu-server", "jinwu-image"]),
     ("crates/scan", &["jinwu-registry", "jinwu-server", "jinwu-identity", "yara-x"]),
     ("crates/server", &["jinwu-image", "yara-x", "jinwu-malware"]),
@@ -162,6 +163,12 @@ fn structure(root: &Path, files: &[PathBuf], faults: &mut Vec<Fault>) {
         }
     }
     let set = std::fs::read_to_string(root.join("crates/policy/src/set.rs")).unwrap_or_default();
+    let content = std::fs::read_to_string(root.join("crates/detect/src/content.rs")).unwrap_or_default();
+    for name in dir("rules/kubernetes") {
+        if !content.contains(&format!("\"{name}\"")) {
+            faults.push(Fault { file: Path::new("rules/kubernetes").join(name), line: 1, rule: "a rule file that is not built in is forgotten" });
+        }
+    }
     for name in dir("policies") {
         if !set.contains(&format!("policies/{name}")) {
             faults.push(Fault { file: Path::new("policies").join(name), line: 1, rule: "a policy file that is not built in is forgotten" });

@@ -1,0 +1,235 @@
+//! Shell patterns (`fnmatch` without flags: `*` and `?` match `/` too) and path prefixes.
+
+use std::collections::HashMap;
+
+/// One element of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Element {
+    One(char),
+    Any,
+    Star,
+    Class { negative: bool, ranges: Vec<(char, char)> },
+}
+
+/// A shell pattern, parsed. Matching takes at most pattern × text steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Glob {
+    elements: Vec<Element>,
+    fold: bool,
+}
+
+/// Path prefixes by whole components, each of which may be a pattern (`pmatch`).
+#[derive(Debug, Default)]
+pub(crate) struct PathTree {
+    nodes: Vec<PathNode>,
+}
+
+#[derive(Debug, Default)]
+struct PathNode {
+    plain: HashMap<Box<str>, usize>,
+    patterns: Vec<(Glob, usize)>,
+    ends: bool,
+}
+
+// === impl Glob ===
+
+impl Glob {
+    pub(crate) fn new(pattern: &str, fold: bool) -> Glob {
+        let mut elements = Vec::new();
+        let characters: Vec<char> = pattern.chars().map(|c| if fold { c.to_ascii_lowercase() } else { c }).collect();
+        let mut at = 0;
+        while let Some(c) = characters.get(at) {
+            at += 1;
+            match c {
+                '*' if elements.last() == Some(&Element::Star) => {}
+                '*' => elements.push(Element::Star),
+                '?' => elements.push(Element::Any),
+                '\\' if characters.get(at).is_some() => {
+                    elements.push(Element::One(characters.get(at).copied().unwrap_or('\\')));
+                    at += 1;
+                }
+                '[' => match class(characters.get(at..).unwrap_or_default()) {
+                    Some((element, used)) => {
+                        elements.push(element);
+                        at += used;
+                    }
+                    None => elements.push(Element::One('[')),
+                },
+                other => elements.push(Element::One(*other)),
+            }
+        }
+        Glob { elements, fold }
+    }
+
+    pub(crate) fn holds(&self, text: &str) -> bool {
+        let mut place = 0;
+        let mut rest = text.chars();
+        // Where to go on if what follows the last star does not fit.
+        let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
+        loop {
+            let mut ahead = rest.clone();
+            match (self.elements.get(place), ahead.next()) {
+                (Some(Element::Star), _) => {
+                    retry = Some((place + 1, rest.clone()));
+                    place += 1;
+                    continue;
+                }
+                (None, None) => return true,
+                (Some(element), Some(c)) if element.accepts(if self.fold { c.to_ascii_lowercase() } else { c }) => {
+                    place += 1;
+                    rest = ahead;
+                    continue;
+                }
+                _ => {}
+            }
+            match &mut retry {
+                Some((after, from)) => {
+                    if from.next().is_none() {
+                        return false;
+                    }
+                    place = *after;
+                    rest = from.clone();
+                }
+                None => return false,
+            }
+        }
+    }
+
+    /// Whether `pattern` has characters that mean something.
+    fn special(pattern: &str) -> bool {
+        pattern.contains(['*', '?', '[', '\\'])
+    }
+}
+
+/// A bracket expression after `[`: the element and how many characters it takes.
+fn class(characters: &[char]) -> Option<(Element, usize)> {
+    let negative = matches!(characters.first(), Some('!' | '^'));
+    let mut at = usize::from(negative);
+    let begin = at;
+    let mut ranges = Vec::new();
+    loop {
+        let from = *characters.get(at)?;
+        if from == ']' && at > begin {
+            return Some((Element::Class { negative, ranges }, at + 1));
+        }
+        match (characters.get(at + 1), characters.get(at + 2)) {
+            (Some('-'), Some(to)) if *to != ']' => {
+                ranges.push((from, *to));
+                at += 3;
+            }
+            _ => {
+                ranges.push((from, from));
+                at += 1;
+            }
+        }
+    }
+}
+
+// === impl Element ===
+
+impl Element {
+    fn accepts(&self, c: char) -> bool {
+        match self {
+            Element::One(one) => *one == c,
+            Element::Any | Element::Star => true,
+            Element::Class { negative, ranges } => ranges.iter().any(|(a, b)| (*a..=*b).contains(&c)) != *negative,
+        }
+    }
+}
+
+// === impl PathTree ===
+
+impl PathTree {
+    pub(crate) fn new<'a>(prefixes: impl IntoIterator<Item = &'a str>) -> PathTree {
+        let mut tree = PathTree { nodes: vec![PathNode::default()] };
+        for prefix in prefixes {
+            let mut here = 0;
+            for component in components(prefix) {
+                let new = tree.nodes.len();
+                let Some(node) = tree.nodes.get_mut(here) else { break };
+                let next = if Glob::special(component) {
+                    let glob = Glob::new(component, false);
+                    match node.patterns.iter().find(|(g, _)| *g == glob) {
+                        Some((_, next)) => *next,
+                        None => {
+                            node.patterns.push((glob, new));
+                            new
+                        }
+                    }
+                } else {
+                    *node.plain.entry(component.into()).or_insert(new)
+                };
+                if next == new {
+                    tree.nodes.push(PathNode::default());
+                }
+                here = next;
+            }
+            if let Some(node) = tree.nodes.get_mut(here) {
+                node.ends = true;
+            }
+        }
+        tree
+    }
+
+    /// Whether one of the prefixes begins `path`.
+    pub(crate) fn holds(&self, path: &str) -> bool {
+        let mut here = vec![0];
+        let ends = |nodes: &[usize]| nodes.iter().any(|n| self.nodes.get(*n).is_some_and(|n| n.ends));
+        if ends(&here) {
+            return true;
+        }
+        for component in components(path) {
+            let mut next = Vec::new();
+            for node in here.iter().filter_map(|n| self.nodes.get(*n)) {
+                next.extend(node.plain.get(component).copied());
+                next.extend(node.patterns.iter().filter(|(g, _)| g.holds(component)).map(|(_, n)| *n));
+            }
+            if ends(&next) {
+                return true;
+            }
+            if next.is_empty() {
+                return false;
+            }
+            here = next;
+        }
+        false
+    }
+}
+
+fn components(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|c| !c.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_those_of_fnmatch() {
+        let holds = |p: &str, t: &str| Glob::new(p, false).holds(t);
+        assert!(holds("/home/*/.ssh/*", "/home/a/b/.ssh/id"), "a star crosses /");
+        assert!(!holds("/home/*/.ssh/*", "/root/.ssh/id"));
+        assert!(holds("*../*../*", "/a/../../etc"));
+        assert!(holds("a?c", "abc") && !holds("a?c", "ac"));
+        assert!(holds("[a-c]x[!0-9]", "bxz") && !holds("[a-c]x[!0-9]", "bx5"));
+        assert!(holds("[]]", "]") && holds("[", "[") && holds("\\*", "*") && !holds("\\*", "x"));
+        assert!(holds("", "") && !holds("", "a") && holds("*", "") && holds("**a", "bca"));
+        assert!(Glob::new("*ABC", true).holds("xabc"));
+        assert!(holds("[äö]*", "österreich"));
+    }
+
+    #[test]
+    fn a_hostile_pattern_stays_quadratic() {
+        assert!(!Glob::new(&"*a".repeat(2000), false).holds(&"a".repeat(1999)));
+    }
+
+    #[test]
+    fn prefixes_are_whole_components() {
+        let tree = PathTree::new(["/var/run", "/usr/*/share", "/etc"]);
+        assert!(tree.holds("/var/run/docker") && tree.holds("/var/run") && !tree.holds("/var/running"));
+        assert!(tree.holds("/usr/local/share/x") && !tree.holds("/usr/share"));
+        assert!(tree.holds("/etc/passwd") && !tree.holds("/"));
+        assert!(PathTree::new(["/"]).holds("/anything"));
+        assert!(!PathTree::new([]).holds("/anything"));
+    }
+}
