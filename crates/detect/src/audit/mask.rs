@@ -56,12 +56,10 @@ impl AuditEvent<'_> {
 /// Masks one object or patch, and the elements of a list.
 fn mask_object(value: &mut Value, by_target: Holds) {
     match value {
-        Value::Array(operations) => {
-            // A JSON patch: what is set in a secret may be anything.
-            if by_target != Holds::Nothing {
-                for operation in operations.iter_mut().filter_map(Value::as_object_mut) {
-                    take_out(operation, "value");
-                }
+        // A JSON patch: what is set in a secret may be anything.
+        Value::Array(operations) if by_target != Holds::Nothing => {
+            for operation in operations.iter_mut().filter_map(Value::as_object_mut) {
+                take_out(operation, "value");
             }
         }
         Value::Object(object) => {

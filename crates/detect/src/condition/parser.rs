@@ -113,7 +113,8 @@ impl Parser<'_> {
             let here = self.lexer.here();
             return self.lexer.error(format!("expected a field, a macro, not or (, found {here}"));
         }
-        if !name.contains('.') && !(TRANSFORMERS.contains(&name) && self.lexer.rest().trim_start().starts_with('(')) {
+        let call = TRANSFORMERS.contains(&name) && self.lexer.rest().trim_start().starts_with('(');
+        if !name.contains('.') && !call {
             return Ok(Expression::Macro(name.to_owned()));
         }
         self.lexer.back_to(start);
