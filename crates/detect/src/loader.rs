@@ -23,8 +23,12 @@ use exception::Exception;
 
 /// Most files of one load.
 pub const MAX_FILES: usize = 256;
-/// Most lists, macros, rules and sequences of one load, each.
+/// Most bytes of one load, all files together.
+pub const MAX_BYTES: usize = 32 << 20;
+/// Most lists, macros and rules of one load, each.
 pub const MAX_ITEMS: usize = 20_000;
+/// Most sequences of one load: each keeps keys in memory.
+pub const MAX_SEQUENCES: usize = 200;
 
 /// A rule file: a name for messages and its text.
 #[derive(Clone, Copy, Debug)]
@@ -63,9 +67,10 @@ pub(crate) struct RuleItem {
 pub fn load(files: &[RuleFile<'_>]) -> Result<(RuleSet, Vec<Problem>), Problems> {
     let mut report = Report::default();
     let mut collected = Collected::default();
-    if files.len() > MAX_FILES {
+    let bytes: usize = files.iter().map(|f| f.text.len()).sum();
+    if files.len() > MAX_FILES || bytes > MAX_BYTES {
         let place = Place { file: files.first().map(|f| f.name.to_owned()).unwrap_or_default(), line: 0 };
-        report.fail(&place, format!("{} files are more than {MAX_FILES}: join some", files.len()));
+        report.fail(&place, format!("{} files of {bytes} bytes: at most {MAX_FILES} files of {MAX_BYTES} bytes together are loaded", files.len()));
         return Err(report.finish().err().unwrap_or(Problems(Vec::new())));
     }
     for file in files {

@@ -5,6 +5,10 @@ use crate::field::{FieldId, SyscallField};
 use crate::operand::Compiled;
 use std::collections::BTreeSet;
 
+/// Larger sets of names count as "all": there are some 400 system calls, and a set is kept for each
+/// part of each condition.
+const MAX_NAMES: usize = 512;
+
 /// A set of event types, or its complement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EventTypes {
@@ -25,8 +29,9 @@ impl EventTypes {
         if !matches!(left, Compiled::Field(FieldId::Syscall(SyscallField::EvtType), _)) {
             return EventTypes::All;
         }
-        let names = values.iter().map(|v| v.as_str().into()).collect();
+        let names: BTreeSet<Box<str>> = values.iter().take(MAX_NAMES + 1).map(|v| v.as_str().into()).collect();
         match operator {
+            _ if values.len() > MAX_NAMES => EventTypes::All,
             Operator::Equal | Operator::In | Operator::Intersects => EventTypes::Only(names),
             Operator::NotEqual => EventTypes::Except(names),
             _ => EventTypes::All,
@@ -60,6 +65,7 @@ impl EventTypes {
             (Only(a), Except(b)) | (Except(b), Only(a)) => Only(a.difference(&b).cloned().collect()),
             (Except(a), Except(b)) => Except(a.union(&b).cloned().collect()),
         }
+        .bounded()
     }
 
     pub(crate) fn union(self, other: Self) -> Self {
@@ -69,6 +75,14 @@ impl EventTypes {
             (Only(a), Only(b)) => Only(a.union(&b).cloned().collect()),
             (Only(a), Except(b)) | (Except(b), Only(a)) => Except(b.difference(&a).cloned().collect()),
             (Except(a), Except(b)) => Except(a.intersection(&b).cloned().collect()),
+        }
+        .bounded()
+    }
+
+    fn bounded(self) -> Self {
+        match self {
+            EventTypes::Only(names) | EventTypes::Except(names) if names.len() > MAX_NAMES => EventTypes::All,
+            other => other,
         }
     }
 }

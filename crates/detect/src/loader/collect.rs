@@ -2,7 +2,7 @@
 
 use super::exception;
 use super::item::Reader;
-use super::{MAX_ITEMS, MacroItem, RuleItem, SequenceItem, StepItem, version};
+use super::{MAX_ITEMS, MAX_SEQUENCES, MacroItem, RuleItem, SequenceItem, StepItem, version};
 use crate::field::Source;
 use crate::guidance::Guidance;
 use crate::problem::{Place, Report};
@@ -70,8 +70,9 @@ impl Collected {
             let Some(name) = name.text().filter(|n| !n.trim().is_empty() && n.len() <= 256) else {
                 return report.fail(place, format!("the name of a {kind} is a text of 1 to 256 bytes"));
             };
-            if many >= MAX_ITEMS {
-                return report.fail(place, format!("more than {MAX_ITEMS} items of kind {kind}"));
+            let most = if kind == "sequence" { MAX_SEQUENCES } else { MAX_ITEMS };
+            if many >= most {
+                return report.fail(place, format!("more than {most} items of kind {kind}"));
             }
             let reader = reader(kind, name);
             return match kind {

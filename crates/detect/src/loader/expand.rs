@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 /// Most values of one list after expansion.
 pub(super) const MAX_VALUES: usize = 100_000;
+/// Most values of all lists together after expansion.
+pub(super) const MAX_TOTAL: usize = 1_000_000;
 /// Lists inside one another.
 pub(super) const MAX_NESTING: usize = 32;
 
@@ -19,6 +21,7 @@ pub(crate) struct Lists {
 struct Resolver<'a> {
     items: &'a Ordered<ListItem>,
     flat: HashMap<String, Vec<String>>,
+    total: usize,
     /// Names on the way to the present list: a list that names itself means the word.
     path: Vec<String>,
 }
@@ -40,7 +43,7 @@ pub(crate) fn literal(text: &str) -> Literal {
 
 impl Lists {
     pub(super) fn resolve(items: &Ordered<ListItem>, report: &mut Report) -> Lists {
-        let mut resolver = Resolver { items, flat: HashMap::new(), path: Vec::new() };
+        let mut resolver = Resolver { items, flat: HashMap::new(), total: 0, path: Vec::new() };
         for (name, item) in items.iter() {
             if let Err(message) = resolver.flatten(name) {
                 report.fail(&item.place, format!("list {name:?}: {message}"));
@@ -81,6 +84,10 @@ impl Resolver<'_> {
             if values.len() > MAX_VALUES {
                 return Err(format!("more than {MAX_VALUES} values after expansion"));
             }
+        }
+        self.total += values.len();
+        if self.total > MAX_TOTAL {
+            return Err(format!("more than {MAX_TOTAL} values in all lists together after expansion"));
         }
         self.path.pop();
         self.flat.insert(name.to_owned(), values);

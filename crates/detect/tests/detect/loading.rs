@@ -162,3 +162,33 @@ fn only_rules_of_the_event_s_type_are_asked_and_order_is_kept() {
     assert_eq!(set.event_types(), Some(["execve", "open"].into()));
     assert_eq!(set.first(&event("a", "x")).map(|r| r.name.as_str()), Some("exec"));
 }
+
+/// Lists of lists, and sets of event types kept for every rule: small files that would grow.
+#[test]
+fn growth_is_bounded() {
+    let words: Vec<String> = (0..1000).map(|n| format!("w{n}")).collect();
+    let mut file = format!("- list: l0\n  items: [{}]\n", words.join(", "));
+    for n in 1..=6 {
+        file.push_str(&format!("- list: l{n}\n  items: [{}]\n", vec![format!("l{}", n - 1); 10].join(", ")));
+    }
+    assert!(refusal(&file).contains("after expansion"), "{}", refusal(&file));
+    let many: Vec<String> = (0..50_000).map(|n| format!("t{n}")).collect();
+    let mut file = format!("- list: types\n  items: [{}]\n- macro: typed\n  condition: evt.type in (types)\n", many.join(", "));
+    for n in 0..2000 {
+        file.push_str(&rule(&format!("typed and proc.name=a{n}")).replace("rule: r", &format!("rule: r{n}")));
+    }
+    let begun = std::time::Instant::now();
+    let set = load(&file);
+    assert_eq!(set.rules().len(), 2000);
+    assert_eq!(held(&set, &Fake::new(&[("evt.type", text("t49999")), ("proc.name", text("a7"))])), ["r7"]);
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    assert!(RuleSet::load(&vec![RuleFile { name: "t", text: "" }; 300]).is_err());
+}
+
+#[test]
+fn rules_are_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<RuleSet>();
+    fn sent<T: Send>() {}
+    sent::<jinwu_detect::AuditEvent<'static>>();
+}
