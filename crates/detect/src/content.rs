@@ -15,7 +15,7 @@ macro_rules! own {
     };
 }
 
-own!("macros.yaml", "access.yaml", "credentials.yaml", "privilege.yaml", "workload.yaml", "control.yaml", "sequences.yaml");
+own!("falco.yaml", "macros.yaml", "access.yaml", "credentials.yaml", "privilege.yaml", "workload.yaml", "control.yaml", "sequences.yaml");
 
 /// Everything for Kubernetes audit events, in the order of loading.
 pub fn kubernetes() -> Vec<RuleFile<'static>> {
