@@ -278,3 +278,30 @@ fn outputs_are_one_bounded_line() {
     let long = output(json!({"user": {"username": "é".repeat(50_000), "groups": vec!["g".repeat(3000); 50]}}));
     assert!(long.len() < 17_000 && long.contains('…'), "{}", long.len());
 }
+
+#[test]
+fn in_asks_for_all_and_intersects_for_one() {
+    let text = event(json!({"requestObject": pod()})).to_string();
+    let event = AuditEvent::parse(text.as_bytes()).unwrap();
+    for (condition, expected) in [
+        ("ka.user.groups in (dev)", false),
+        ("ka.user.groups in (dev, system:authenticated, more)", true),
+        ("ka.user.groups intersects (dev)", true),
+        ("ka.user.groups intersects (ops)", false),
+        ("ka.user.groups exists", true),
+        ("not ka.req.pod.ephemeralContainers.privileged in (true)", true),
+        ("ka.req.pod.containers.image.repository in (nginx)", false),
+        ("ka.req.pod.containers.image.repository[1] in (nginx)", true),
+        ("jinwu.source.net in (\"10.0.0.0/8\") and jinwu.source.ip != 10.0.0.8", true),
+        ("jevt.rawtime exists and not jevt.rawtime = 0", true),
+        ("ka.response.code startswith 2", true),
+        ("ka.target.name = val(jevt.value[/requestObject/metadata/name])", true),
+        ("join(\"+\", ka.user.groups) = dev+system:authenticated", true),
+        ("len(ka.user.groups) = 2", true),
+    ] {
+        let set = crate::fake::load(&crate::fake::rule(condition).replace("desc: d", "desc: d\n  source: k8s_audit"));
+        assert_eq!(!crate::fake::held(&set, &event).is_empty(), expected, "{condition}");
+    }
+    let refused = crate::fake::rule("ka.user.groups = dev").replace("desc: d", "desc: d\n  source: k8s_audit");
+    assert!(crate::fake::refusal(&refused).contains("many values"));
+}

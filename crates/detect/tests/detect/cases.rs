@@ -120,6 +120,16 @@ fn ordinary_work_is_quiet() {
     }
 }
 
+/// An account is not trusted because it lives in kube-system.
+#[test]
+fn accounts_of_kube_system_are_watched_too() {
+    let set = shipped();
+    let by = |user: &str| names(&set, &event(serde_json::json!({"verb": "list", "user": {"username": user}, "objectRef": {"resource": "secrets", "namespace": null, "name": null}, "responseStatus": {"code": 200}})));
+    let rule = "All secrets listed".to_owned();
+    assert!(by("system:serviceaccount:kube-system:dashboard").contains(&rule));
+    assert!(!by("system:serviceaccount:kube-system:generic-garbage-collector").contains(&rule));
+}
+
 #[test]
 fn every_own_rule_is_described_and_in_the_reference() {
     let set = shipped();
