@@ -163,6 +163,13 @@ impl AuditEvent<'_> {
             O::WorkloadServiceAccount => value(spec().and_then(|s| s.get("serviceAccountName").or_else(|| s.get("serviceAccount")))),
             O::WorkloadCommand => FieldValue::text(spec().map(objects::commands).filter(|c| !c.trim().is_empty())),
             O::BindingSubjects => FieldValue::list(elements(object().and_then(|o| o.get("subjects")), None).iter().filter_map(subject).collect()),
+            O::BindingRole => {
+                let named = |o: Option<&'_ Value>| o.and_then(|o| at(o, &["roleRef", "name"])).is_some();
+                let from = if named(self.request()) { self.request() } else { self.response() };
+                value(from.and_then(|o| at(o, &["roleRef", "name"])))
+            }
+            O::RoleVerbs => FieldValue::list(collect(elements(object().and_then(|o| o.get("rules")), None), &["verbs"])),
+            O::RoleResources => FieldValue::list(collect(elements(object().and_then(|o| o.get("rules")), None), &["resources"])),
             O::CsrOrganizations => FieldValue::list(self.request().map(|o| objects::csr_attributes(o, objects::ORGANIZATION)).unwrap_or_default()),
             O::CsrCommonName => FieldValue::text(self.request().and_then(|o| objects::csr_attributes(o, objects::COMMON_NAME).into_iter().next())),
             O::WebhookFailurePolicies => {

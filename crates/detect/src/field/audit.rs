@@ -110,6 +110,11 @@ pub enum OwnField {
     WorkloadCommand,
     /// `Kind:name`, of service accounts `Kind:namespace/name`.
     BindingSubjects,
+    /// The bound role: a patch of the subjects does not name it, the answer does.
+    BindingRole,
+    /// Verbs of a role as it is after the request, JSON patches applied.
+    RoleVerbs,
+    RoleResources,
     /// Organisations (O=) in the certificate request.
     CsrOrganizations,
     /// Common name (CN=) in the certificate request.
@@ -199,6 +204,9 @@ const PLAIN: &[(&str, AuditField, Kind, bool, Takes)] = {
         ("jinwu.workload.service_account", A::Own(O::WorkloadServiceAccount), Text, false, Nothing),
         ("jinwu.workload.command", A::Own(O::WorkloadCommand), Text, false, Nothing),
         ("jinwu.binding.subjects", A::Own(O::BindingSubjects), Text, true, Nothing),
+        ("jinwu.binding.role", A::Own(O::BindingRole), Text, false, Nothing),
+        ("jinwu.role.verbs", A::Own(O::RoleVerbs), Text, true, Nothing),
+        ("jinwu.role.resources", A::Own(O::RoleResources), Text, true, Nothing),
         ("jinwu.csr.organizations", A::Own(O::CsrOrganizations), Text, true, Nothing),
         ("jinwu.csr.common_name", A::Own(O::CsrCommonName), Text, false, Nothing),
         ("jinwu.webhook.failure_policies", A::Own(O::WebhookFailurePolicies), Text, true, Nothing),

@@ -130,6 +130,27 @@ fn accounts_of_kube_system_are_watched_too() {
     assert!(!by("system:serviceaccount:kube-system:generic-garbage-collector").contains(&rule));
 }
 
+/// Patches name only what changes: the role comes from the answer, a JSON patch's result too.
+#[test]
+fn patches_are_no_way_around() {
+    use serde_json::json;
+    let set = shipped();
+    let patched = |resource: &str, patch: Value, result: Value| {
+        names(&set, &event(json!({"verb": "patch", "objectRef": {"resource": resource, "namespace": null}, "requestObject": patch, "responseObject": result, "responseStatus": {"code": 200}})))
+    };
+    let binding = json!({"kind": "ClusterRoleBinding", "roleRef": {"name": "cluster-admin"}, "subjects": [{"kind": "Group", "name": "system:masters"}, {"kind": "User", "name": "eve"}]});
+    let subject = json!({"kind": "User", "name": "eve"});
+    for patch in [json!({"subjects": [subject]}), json!([{"op": "add", "path": "/subjects/-", "value": subject}])] {
+        assert!(patched("clusterrolebindings", patch, binding.clone()).contains(&"Strong role bound".to_owned()));
+    }
+    let role = json!({"kind": "ClusterRole", "rules": [{"verbs": ["*"], "resources": ["nodes/proxy"]}]});
+    let found = patched("clusterroles", json!([{"op": "replace", "path": "/rules/0/verbs", "value": ["*"]}]), role);
+    assert!(found.contains(&"Wildcard role".to_owned()) && found.contains(&"Role with dangerous resources".to_owned()), "{found:?}");
+    let workload = json!({"kind": "Deployment", "spec": {"template": {"spec": {"containers": [{"image": "x", "securityContext": {"privileged": true}}]}}}});
+    let found = patched("deployments", json!([{"op": "add", "path": "/spec/template/spec/containers/0/securityContext", "value": {"privileged": true}}]), workload);
+    assert!(found.contains(&"Privileged workload".to_owned()), "{found:?}");
+}
+
 #[test]
 fn every_own_rule_is_described_and_in_the_reference() {
     let set = shipped();
