@@ -26,7 +26,7 @@ const MAY_BE_UNSAFE: [&str; 1] = ["crates/advisory"];
 const HEAVY: [(&str, &str); 2] = [("yara-x", "crates/malware/Cargo.toml"), ("jinwu-malware", "bin/jinwu-scan/Cargo.toml")];
 
 /// Who may use whom: the pure crates use no I/O, and nothing calls back up.
-const FORBIDDEN: [(&str, &[&str]); 7] = [
+const FORBIDDEN: [(&str, &[&str]); 9] = [
     ("crates/model", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
     ("crates/standard", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-server", "jinwu-registry"]),
     ("crates/cel", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),

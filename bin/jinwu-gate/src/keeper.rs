@@ -111,7 +111,7 @@ impl Keeper {
         loop {
             match self.put_right([&validating, &mutating]).await {
                 Ok(changes) => {
-                    if installed {
+                    if installed && !changes.is_empty() {
                         self.alarm(&gate, &changes).await;
                     }
                     installed = true;

@@ -1,5 +1,6 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
+mod install;
 mod print;
 
 use super::people::act;
@@ -101,6 +102,10 @@ pub(crate) enum Cluster {
     /// 基础平台组件 / components of the base platform
     #[command(subcommand)]
     Base(Base),
+    /// 打印安装关口的清单,交给 kubectl apply -f - / print the manifests of the gate, for kubectl apply -f -
+    Install(install::Arguments),
+    /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
+    Rights,
 }
 
 #[derive(Subcommand)]
@@ -134,6 +139,8 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Add { name, level } => return print::secret(common, "/clusters", &json!({"name": name, "level": level})).await,
         Cluster::Secret { name } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
+        Cluster::Install(arguments) => return install::install(common, arguments).await,
+        Cluster::Rights => return Ok(install::rights(common)),
         Cluster::Remove { name } => (System, Method::DELETE, of(&name, ""), None),
         Cluster::Enforce { cluster, mode, namespace } => {
             (Security, Method::PUT, of(&cluster, "/enforcement"), Some(json!({"namespace": namespace, "mode": parse(&mode)?})))
