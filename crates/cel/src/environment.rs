@@ -81,6 +81,6 @@ impl Environment {
     pub fn compile(&self, source: &str) -> Result<Program, CompileError> {
         let expression = parse(source)?;
         let (node, kind, globals) = plan(self, source, &expression)?;
-        Ok(Program::new(node, kind, globals))
+        Ok(Program::new(node, kind, globals, expression.height))
     }
 }

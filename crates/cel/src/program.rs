@@ -13,6 +13,7 @@ pub struct Program {
     node: Node,
     kind: Type,
     variables: Vec<String>,
+    depth: usize,
 }
 
 /// Gives the variables of an evaluation their values. Each is asked for at most once per
@@ -26,13 +27,19 @@ pub trait Bindings<'a> {
 // === impl Program ===
 
 impl Program {
-    pub(crate) fn new(node: Node, kind: Type, variables: Vec<String>) -> Program {
-        Program { node, kind, variables }
+    pub(crate) fn new(node: Node, kind: Type, variables: Vec<String>, depth: usize) -> Program {
+        Program { node, kind, variables, depth }
     }
 
     /// The type of the result as far as it is known; parts that are not are `dyn`.
     pub fn result_type(&self) -> &Type {
         &self.kind
+    }
+
+    /// How deep the expression is nested. Whoever lets expressions read one another's values bounds
+    /// the sum: evaluation and values go that deep.
+    pub fn depth(&self) -> usize {
+        self.depth
     }
 
     /// Variables the expression reads.

@@ -7,6 +7,7 @@
 //! lift it for a named thing and time. [`judge`] is a pure function: same facts, same decision.
 #![forbid(unsafe_code)]
 
+pub mod admission_policy;
 pub mod compile;
 pub mod document;
 pub mod exception;

@@ -68,7 +68,7 @@ impl<'a> Evaluator<'_, 'a> {
             let tested = test && i == last;
             let found = self.step(&current, step)?;
             // A step that is only tried costs nothing when it leads nowhere.
-            if found.is_some() || !optional || tested {
+            if found.is_some() || !optional {
                 self.meter.charge(1)?;
             }
             current = match found {

@@ -50,7 +50,7 @@ fn sources_have_bounds() {
 fn the_deepest_source_is_evaluated() {
     let null = serde_json::Value::Null;
     for (open, close) in [("[", "]"), ("-(", ")"), ("size([", "])"), ("[1].map(x,", ")"), ("cel.bind(x, 1, ", ")"), ("true ? (", ") : 1")] {
-        let deep = 100;
+        let deep = 120;
         let source = format!("{}1{}", open.repeat(deep), close.repeat(deep));
         assert!(evaluate(&source, &null).is_ok(), "{open}");
     }
