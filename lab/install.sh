@@ -33,6 +33,17 @@ corpora() {
   fi
 }
 
+# CEL's conformance vectors, where JINWU_CEL_VECTORS does not name them already.
+vectors() {
+  [ -n "${JINWU_CEL_VECTORS:-}" ] && return
+  command -v go >/dev/null || {
+    say "CEL 一致性用例需要 Go 1.24 或更新版本,或由 JINWU_CEL_VECTORS 指定 / CEL's conformance vectors need Go 1.24 or later, or JINWU_CEL_VECTORS"
+    exit 2
+  }
+  JINWU_CEL_VECTORS=$(JINWU_CACHE=$cache lab/cel-vectors.sh) || exit 2
+  export JINWU_CEL_VECTORS
+}
+
 # A program built from its Go module, kept by version.
 go_program() {
   local name=$1 module=$2 version=$3

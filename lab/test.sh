@@ -50,6 +50,7 @@ for name in "${suites[@]}"; do
       corpora
       JINWU_POD_SECURITY=$(bash lab/pod-security.sh)
       export JINWU_POD_SECURITY
+      vectors
       suite unit cargo test --quiet --locked --workspace --exclude jinwu-lab
       ;;
     registry)

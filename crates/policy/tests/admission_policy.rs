@@ -86,10 +86,11 @@ fn load(yaml: &str) -> AdmissionPolicies {
 
 /// A policy over deployments with this spec beside matchConstraints, and a binding with this one.
 fn policy(spec: Json, binding: Json) -> AdmissionPolicies {
-    let merged = |base: Json, more: Json| {
-        let (mut base, more) = (base.as_object().unwrap().clone(), more.as_object().unwrap().clone());
-        base.extend(more);
-        Json::Object(base)
+    let merged = |mut base: Json, more: Json| {
+        if let (Json::Object(base), Json::Object(more)) = (&mut base, more) {
+            base.extend(more);
+        }
+        base
     };
     let rules = json!({"matchConstraints": {"resourceRules": [
         {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"], "resources": ["deployments"]}]}});

@@ -164,6 +164,13 @@ fn variables_are_asked_for_once_and_only_when_needed() {
 }
 
 #[test]
+fn programs_and_values_go_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<jinwu_cel::Program>();
+    shared::<Value<'_>>();
+}
+
+#[test]
 fn bindings_extension_is_off_unless_asked_for() {
     let program = Environment::new().with_bindings().compile("cel.bind(x, [1, 2], x + x)").unwrap();
     let value = program.evaluate(&[], &mut Budget::policy()).unwrap();
