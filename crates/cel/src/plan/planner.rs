@@ -36,7 +36,8 @@ pub(crate) fn plan(environment: &Environment, source: &str, expression: &Express
     let mut planner = Planner { environment, source, locals: Vec::new(), globals: Vec::new(), types: Substitution::default(), alike: Vec::new(), mixed: 0 };
     let planned = planner.plan(expression)?;
     planner.settle()?;
-    let kind = planner.types.resolve(&planned.kind);
+    // Without a check types are guesses.
+    let kind = if environment.checked { planner.types.resolve(&planned.kind) } else { Type::Dyn };
     Ok((planned.node, kind, planner.globals))
 }
 
