@@ -8,8 +8,8 @@ use crate::engine::{MalwareEngine, MalwareFactory};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Bytes of files that wait for the second thread. A longer file is not copied.
-const MAX_WAITING: usize = 48 << 20;
+/// Bytes of files that wait for the second thread or are with it. A longer file is not copied.
+const MAX_WAITING: usize = 12 << 20;
 /// Bytes scanned before the second thread is woken: small layers are done sooner without it.
 const WORTHWHILE: usize = 4 << 20;
 
@@ -93,6 +93,9 @@ fn help(make: &MalwareFactory, shelf: &Shelf) -> Vec<Scanned> {
     let mut next = Some(first);
     while let Some(job) = next {
         let (hits, truncated) = engine.scan(&job.path, &job.bytes);
+        let length = job.bytes.len();
+        drop(job.bytes);
+        shelf.release(length);
         if !hits.is_empty() || !truncated.is_empty() {
             done.push(Scanned { number: job.number, path: job.path, hits, truncated });
         }
@@ -158,6 +161,11 @@ impl Shelf {
         }
     }
 
+    /// A file that was taken is no longer in memory.
+    fn release(&self, bytes: usize) {
+        self.lock().bytes -= bytes;
+    }
+
     fn take_waiting(&self) -> Option<Job> {
         self.lock().next()
     }
@@ -165,9 +173,7 @@ impl Shelf {
 
 impl Waiting {
     fn next(&mut self) -> Option<Job> {
-        let job = self.jobs.pop_front()?;
-        self.bytes -= job.bytes.len();
-        Some(job)
+        self.jobs.pop_front()
     }
 }
 
