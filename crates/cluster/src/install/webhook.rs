@@ -48,14 +48,10 @@ pub fn webhooks(authority: &str) -> [Value; 2] {
 
 /// Some container's image has no digest, in a pod or any template.
 const UNPINNED: &str = "\
-(has(object.spec.containers) ? object.spec : \
+[has(object.template) ? object.template.spec : \
 has(object.spec.template) ? object.spec.template.spec : \
-has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.template.spec)\
-.containers.exists(c, has(c.image) && !c.image.contains('@sha256:')) || \
-(has(object.spec.containers) ? object.spec : \
-has(object.spec.template) ? object.spec.template.spec : \
-has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.template.spec)\
-.?initContainers.orValue([]).exists(c, has(c.image) && !c.image.contains('@sha256:'))";
+has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.spec]\
+.exists(s, (s.containers + s.?initContainers.orValue([])).exists(c, has(c.image) && !c.image.contains('@sha256:')))";
 
 /// Namespaces by the label the API server itself sets, which nobody can change.
 fn others() -> Value {
