@@ -1,12 +1,13 @@
 //! The admission webhooks.
 
 use crate::state::{Gate, now};
-use jinwu_admission::answer;
+use jinwu_admission::{Rules, answer};
 use jinwu_admission::check::{Read, image};
 use jinwu_admission::judge::{Judgement, Question, judge};
-use jinwu_admission::protocol::Entry;
+use jinwu_admission::protocol::{Entry, ImageAnswer};
 use jinwu_admission::review::{Request, Response, Review, ReviewError};
 use jinwu_model::{DecisionId, Mode, Record};
+use jinwu_podsecurity::workload::PodIn;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
@@ -24,13 +25,13 @@ pub(crate) async fn validating(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Fail
     let request = &review.request;
     gate.count.reviews.fetch_add(1, Ordering::Relaxed);
     let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
-    let judgement = decide(gate, request).await?;
+    let rules = gate.rules().ok_or(Failure::NotReady)?;
+    let judgement = decide(gate, &rules, request).await;
     let mut response = answer::validating(request, &judgement);
     if !request.is_dry_run() {
-        let cluster = gate.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default();
-        let records = answer::records(request, &judgement, &cluster, now());
+        let records = answer::records(request, &judgement, &rules.bundle.cluster, now());
         if let Err(error) = gate.spool.append(&entries(records)).await {
-            response = unrecordable(gate, request, &judgement, &error, response);
+            response = unrecordable(&rules, request, &judgement, &error, response);
         }
     }
     if !response.allowed {
@@ -45,24 +46,30 @@ pub(crate) async fn pinning(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Failure
     let request = &review.request;
     gate.count.reviews.fetch_add(1, Ordering::Relaxed);
     let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
-    let judgement = decide(gate, request).await?;
-    Ok(answer::pinning(request, &judgement.pins).body())
+    let rules = gate.rules().ok_or(Failure::NotReady)?;
+    let pins = match Read::of(request) {
+        Read::Pods { pods, .. } => image::pins(&pods, &about(gate, &rules, &pods).await),
+        _ => Vec::new(),
+    };
+    Ok(answer::pinning(request, &pins).body())
 }
 
-async fn decide(gate: &Gate, request: &Request<'_>) -> Result<Judgement, Failure> {
-    let rules = gate.rules().ok_or(Failure::NotReady)?;
+async fn decide(gate: &Gate, rules: &Rules, request: &Request<'_>) -> Judgement {
     let read = Read::of(request);
     let labels = gate.namespaces.labels(request.namespace()).await;
     let scope = rules.scope(request.namespace(), labels.as_ref());
     let images = match &read {
-        Read::Pods { pods, .. } => {
-            let references: Vec<_> = image::references(pods).into_iter().map(|(_, r)| r).collect();
-            gate.images.about(&references, &rules).await
-        }
+        Read::Pods { pods, .. } => about(gate, rules, pods).await,
         _ => HashMap::new(),
     };
     let id = DecisionId(uuid::Uuid::now_v7().to_string());
-    Ok(judge(&Question { request, read: &read, rules: &rules, scope, images: &images, now: now(), id }))
+    judge(&Question { request, read: &read, rules, scope, images: &images, now: now(), id })
+}
+
+/// What is known of the images of these pods.
+async fn about(gate: &Gate, rules: &Rules, pods: &[PodIn<'_>]) -> HashMap<String, ImageAnswer> {
+    let references: Vec<_> = image::references(pods).into_iter().map(|(_, r)| r).collect();
+    gate.images.about(&references, rules).await
 }
 
 /// Too many at once: this one is told so at once, and may come again.
@@ -72,14 +79,13 @@ fn shed(gate: &Gate, request: &Request<'_>) -> Vec<u8> {
 }
 
 /// What cannot be recorded does not happen, where anything is enforced at all.
-fn unrecordable(gate: &Gate, request: &Request<'_>, judgement: &Judgement, error: &str, response: Response) -> Response {
+fn unrecordable(rules: &Rules, request: &Request<'_>, judgement: &Judgement, error: &str, mut response: Response) -> Response {
     tracing::error!(error, "records cannot be kept");
-    let enforced = gate.rules().is_none_or(|r| r.enforcement(&judgement.scope.namespace) == Mode::Block);
+    let enforced = rules.enforcement(&judgement.scope.namespace) == Mode::Block;
     let message = format!("金吾无法写入审计记录:{error} / jinwu cannot keep the audit record: {error}");
     if enforced {
         return Response::deny(&request.uid, 503, message);
     }
-    let mut response = response;
     response.warnings.push(message.chars().take(240).collect());
     response
 }

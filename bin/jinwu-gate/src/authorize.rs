@@ -90,12 +90,11 @@ async fn record(gate: &Gate, spec: &Spec, block: &BlockedSubject) {
         (_, Some(p)) => (p.verb.as_str(), format!("path:{}", p.path)),
         _ => ("", "?".into()),
     };
-    let cluster = gate.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default();
     let record = Record::new(now(), Kind::Interception, subject(&spec.user), "request-refused", object)
         .outcome(Outcome::Denied)
         .decision(Some(DecisionId(uuid::Uuid::now_v7().to_string())))
         .with("gate", "api")
-        .with("cluster", cluster)
+        .with("cluster", gate.cluster())
         .with("verb", verb)
         .with("block", block.id.clone())
         .with("reason", block.reason.clone());

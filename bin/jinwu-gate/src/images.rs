@@ -26,7 +26,7 @@ type Asked = Shared<BoxFuture<'static, Option<ImageAnswer>>>;
 pub(crate) struct Images(Arc<Inner>);
 
 struct Inner {
-    server: Option<Arc<Server>>,
+    server: Arc<Server>,
     file: PathBuf,
     patience: Duration,
     known: Mutex<HashMap<String, ImageAnswer>>,
@@ -36,7 +36,7 @@ struct Inner {
 
 impl Images {
     /// With what an earlier process kept in `file`.
-    pub(crate) fn open(server: Option<Arc<Server>>, file: &Path, patience: Duration) -> Self {
+    pub(crate) fn open(server: Arc<Server>, file: &Path, patience: Duration) -> Self {
         let kept: Vec<ImageAnswer> = std::fs::read(file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
         let known = kept.into_iter().map(|a| (a.reference.clone(), a)).collect();
         Images(Arc::new(Inner {
@@ -95,10 +95,7 @@ impl Images {
         }
         let (this, name) = (self.clone(), full.to_owned());
         let future = async move {
-            let answer = match &this.0.server {
-                Some(server) => server.image(&ImageQuestion { reference: name.clone(), platform: None }).await,
-                None => Err(anyhow::anyhow!("no server is configured")),
-            };
+            let answer = this.0.server.image(&ImageQuestion { reference: name.clone(), platform: None }).await;
             this.0.asked.lock().remove(&name);
             match answer {
                 Ok(answer) => {

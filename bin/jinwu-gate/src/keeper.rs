@@ -163,7 +163,7 @@ impl Keeper {
     }
 
     async fn alarm(&self, gate: &Gate, changes: &[String]) {
-        let cluster = gate.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default();
+        let cluster = gate.cluster();
         let records = changes.iter().map(|change| {
             Record::new(now(), Kind::Alarm, Subject::system("jinwu-gate"), "gate-tampered", format!("webhook:{GATE}"))
                 .outcome(Outcome::Success)

@@ -46,7 +46,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         None => jinwu_trust::tls::ensure_certificates(&folder, &config.names)?,
     };
     let tls: Tls = Arc::new(RwLock::new(jinwu_trust::tls::server_config(&certificates)?));
-    let images = Images::open(Some(server.clone()), &config.data.join("images.json"), Duration::from_millis(config.patience));
+    let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience));
     let namespaces = client.as_ref().map_or_else(Namespaces::nowhere, Namespaces::watch);
     let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
     let gate = Arc::new(Gate::new(config, images.clone(), namespaces, spool));

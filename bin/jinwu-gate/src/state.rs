@@ -45,6 +45,11 @@ impl Gate {
         *self.rules.write() = Some(Arc::new(rules));
     }
 
+    /// The cluster's name, for records; empty as long as there is no bundle.
+    pub(crate) fn cluster(&self) -> String {
+        self.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default()
+    }
+
     pub(crate) fn status(&self) -> GateStatus {
         GateStatus {
             version: env!("CARGO_PKG_VERSION").into(),

@@ -30,7 +30,6 @@ pub struct Found {
     pub exception: Option<String>,
     /// A policy of images with its default modes: then no check leads to it.
     pub image_policy: Option<(PolicyId, Vec<ClauseId>, [Mode; 4])>,
-    pub evidence: serde_json::Value,
 }
 
 /// A request's object, as far as it is judged.
@@ -86,7 +85,7 @@ const CONTROLLERS: [&str; 8] = [
 
 impl Found {
     pub fn new(check: impl Into<String>, found: Text, advice: Text) -> Self {
-        Found { check: check.into(), found, advice, digest: None, exception: None, image_policy: None, evidence: serde_json::Value::Null }
+        Found { check: check.into(), found, advice, digest: None, exception: None, image_policy: None }
     }
 
     #[must_use]

@@ -37,33 +37,23 @@ pub struct Judgement {
     pub object: String,
     /// The leave by which a container was entered.
     pub grant: Option<String>,
-    /// Images to bind to what they stand for now: JSON pointer of the member, new value.
-    pub pins: Vec<(String, String)>,
 }
 
 /// Judges a request. Same question, same answer.
 pub fn judge(q: &Question<'_, '_>) -> Judgement {
     let mut found = Vec::new();
     let mut grant = None;
-    let mut pins = Vec::new();
     match q.read {
         Read::Unreadable(detail) => found.push(Found::new(
             UNREADABLE,
             Text::new(format!("对象无法读取:{detail}"), format!("the object cannot be read: {detail}")),
             Text::new("更正该成员的类型后重试", "correct the member's type and try again"),
         )),
-        Read::Pods { pods, before, subject } => {
+        Read::Pods { pods, before, .. } => {
             check::pod::judge(q, pods, before, &mut found);
-            for (place, reference) in check::image::references(pods) {
-                let known = q.images.get(&reference.full()).and_then(|a| a.digest.as_ref());
-                if let (None, Some(digest)) = (&reference.digest, known) {
-                    pins.push((format!("/{}", place.replace('.', "/").replace('[', "/").replace(']', "")), reference.pinned(digest)));
-                }
-            }
             if q.request.sub_resource() == "ephemeralcontainers" {
                 grant = check::entry::judge(q, "debug", q.request.namespace(), q.request.name(), &mut found);
             }
-            let _ = subject;
         }
         Read::Entry { way, namespace, target } => grant = check::entry::judge(q, way, namespace, target, &mut found),
         Read::Service(service) => check::service::judge(service, &mut found),
@@ -73,7 +63,7 @@ pub fn judge(q: &Question<'_, '_>) -> Judgement {
     }
     let workload = q.read.subject(q.request);
     let decision = decide(q, found, &workload);
-    Judgement { decision, scope: q.scope.clone(), object: object(q.request), grant, pins }
+    Judgement { decision, scope: q.scope.clone(), object: object(q.request), grant }
 }
 
 fn decide(q: &Question<'_, '_>, found: Vec<Found>, workload: &Subject) -> Decision {
@@ -105,7 +95,7 @@ fn violations(q: &Question<'_, '_>, f: Found, workload: &Subject) -> Vec<Violati
             finding: f.found.clone(),
             advice: f.advice.clone(),
             exception: lifted,
-            evidence: f.evidence.clone(),
+            evidence: serde_json::Value::Null,
         }
     };
     if let Some((policy, clauses, defaults)) = &f.image_policy {
@@ -124,11 +114,12 @@ pub fn object(request: &Request<'_>) -> String {
         "" => "?",
         name => name,
     };
-    let mut text = format!("{}:", request.kind.kind.to_ascii_lowercase());
-    if matches!(request.sub_resource(), "exec" | "attach" | "portforward" | "proxy" | "ephemeralcontainers") {
+    let mut text = match request.sub_resource() {
         // The kind of these is that of their options.
-        text = format!("{}:", request.resource.resource.trim_end_matches('s'));
-    }
+        "exec" | "attach" | "portforward" | "proxy" | "ephemeralcontainers" => request.resource.resource.trim_end_matches('s').to_owned(),
+        _ => request.kind.kind.to_ascii_lowercase(),
+    };
+    text.push(':');
     if !request.namespace().is_empty() && request.resource.resource != "namespaces" {
         text.push_str(request.namespace());
         text.push('/');

@@ -1,7 +1,7 @@
 //! A bundle made ready to judge by.
 
 use crate::protocol::{Bundle, EntryGrant, WorkloadException};
-use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel, Text};
+use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel};
 use jinwu_policy::{PolicyError, PolicySet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -24,8 +24,6 @@ pub struct Rules {
 struct Policy {
     clauses: Vec<ClauseId>,
     modes: [Mode; 4],
-    title: Text,
-    description: Text,
 }
 
 /// Where something happens.
@@ -49,12 +47,7 @@ impl Rules {
                 by_control.entry(control.clone()).or_default().push(id.clone());
             }
             let at = |level| document.spec.modes.at(level);
-            policies.insert(id.clone(), Policy {
-                clauses: document.spec.clauses.clone(),
-                modes: ProtectionLevel::ALL.map(at),
-                title: document.metadata.title.clone(),
-                description: document.metadata.description.clone(),
-            });
+            policies.insert(id.clone(), Policy { clauses: document.spec.clauses.clone(), modes: ProtectionLevel::ALL.map(at) });
         }
         let own: HashSet<String> = bundle.own_registries.iter().cloned().collect();
         let allowed = bundle.registries.iter().cloned().chain(own.iter().cloned()).collect();
@@ -99,11 +92,6 @@ impl Rules {
         self.policies.get(policy).map(|p| p.clauses.clone()).unwrap_or_default()
     }
 
-    /// A policy's title and what to do, in general.
-    pub fn words(&self, policy: &PolicyId) -> Option<(&Text, &Text)> {
-        self.policies.get(policy).map(|p| (&p.title, &p.description))
-    }
-
     pub fn is_own_registry(&self, host: &str) -> bool {
         self.own.contains(host)
     }
@@ -125,12 +113,10 @@ impl Rules {
         })
     }
 
-    /// Whether an image is a base-platform component of its namespace. One that must be signed is not
-    /// unless its signature was verified.
-    pub fn is_base_platform(&self, namespace: &str, digest: Option<&Digest>, signed_by: &[String]) -> bool {
-        self.bundle.base_platform.iter().any(|c| {
-            c.namespace == namespace && Some(&c.digest) == digest && c.signer.as_ref().is_none_or(|key| signed_by.contains(key))
-        })
+    /// Whether an image is a base-platform component of its namespace. One that must be signed is not:
+    /// nobody here verifies its signature.
+    pub fn is_base_platform(&self, namespace: &str, digest: Option<&Digest>) -> bool {
+        self.bundle.base_platform.iter().any(|c| c.namespace == namespace && Some(&c.digest) == digest && c.signer.is_none())
     }
 
     /// Leave of a person to enter a pod (or, with no namespace, to reach a node), if there is.

@@ -8,6 +8,7 @@ mod lists;
 pub(crate) mod named_format;
 pub(crate) mod network;
 mod operators;
+mod ordered;
 mod optionals;
 mod pattern;
 pub(crate) mod quantity;
@@ -115,7 +116,7 @@ impl Overload {
         result: Signature,
         run: Run,
     ) -> Overload {
-        Overload { function, id, member: true, parameters, result, since: 0, run }
+        Overload { member: true, ..Overload::function(function, id, parameters, result, run) }
     }
 
     pub(crate) const fn since(mut self, minor: u8) -> Overload {

@@ -6,6 +6,7 @@ use crate::protocol::{ImageAnswer, Knowledge};
 use crate::reference::ImageReference;
 use jinwu_model::{Digest, Text};
 use jinwu_podsecurity::workload::PodIn;
+use std::collections::HashMap;
 
 /// An image from a registry that is not allowed.
 pub const IMAGE_REGISTRY: &str = "image-registry";
@@ -24,6 +25,19 @@ pub fn references(pods: &[PodIn<'_>]) -> Vec<(String, ImageReference)> {
         }
     }
     out
+}
+
+/// Images to bind to what they stand for now, by what is known of them: JSON pointer of the member, new
+/// value. One that names a digest is bound already.
+pub fn pins(pods: &[PodIn<'_>], images: &HashMap<String, ImageAnswer>) -> Vec<(String, String)> {
+    let unpinned = references(pods).into_iter().filter(|(_, reference)| reference.digest.is_none());
+    unpinned
+        .filter_map(|(place, reference)| {
+            let digest = images.get(&reference.full())?.digest.as_ref()?;
+            let pointer = place.replace(['.', '['], "/").replace(']', "");
+            Some((format!("/{pointer}"), reference.pinned(digest)))
+        })
+        .collect()
 }
 
 /// What is known of an image as a container names it.

@@ -5,15 +5,13 @@ use crate::judge::Question;
 use crate::protocol::Knowledge;
 use jinwu_model::{Digest, Text};
 use jinwu_podsecurity::workload::PodIn;
+use jinwu_podsecurity::pod::ContainerAt;
 use jinwu_podsecurity::{Finding, ImageUser, Level, Version, effective_user, evaluate_at, privileged_user, relevant_change};
 
 /// The user a container would run as is root or unknown (IP-6).
 pub const PRIVILEGED_USER: &str = "privileged-user";
 /// A pod shares the node's kernel (AC-5).
 pub const SANDBOXED_RUNTIME: &str = "sandboxed-runtime";
-
-/// Checks that a base-platform component is spared: extra rights (IP-6) and the runtime (AC-5).
-const SPARED: [&str; 2] = [PRIVILEGED_USER, SANDBOXED_RUNTIME];
 
 pub fn judge(q: &Question<'_, '_>, pods: &[PodIn<'_>], before: &[PodIn<'_>], found: &mut Vec<Found>) {
     if !before.is_empty() && !relevant_change(before, pods) {
@@ -28,10 +26,10 @@ pub fn judge(q: &Question<'_, '_>, pods: &[PodIn<'_>], before: &[PodIn<'_>], fou
 }
 
 fn security(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
-    for (level, own) in [(Level::Baseline, Level::Baseline), (Level::Restricted, Level::Restricted)] {
+    for level in [Level::Baseline, Level::Restricted] {
         for finding in evaluate_at(level, Version::LATEST, &pod.pod.metadata, &pod.pod.spec, &pod.paths) {
             // Restricted repeats what baseline said already.
-            if finding.control.level() == own && !is_spared(q, pod, &finding) {
+            if finding.control.level() == level && !is_spared(q, pod, &finding) {
                 let check = format!("pod-security/{}", finding.control.id());
                 found.push(Found::new(check, finding.found, finding.advice));
             }
@@ -42,15 +40,20 @@ fn security(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
 /// A finding is spared when every container it is about is a base-platform component; one about the
 /// pod itself, when all of its containers are.
 fn is_spared(q: &Question<'_, '_>, pod: &PodIn<'_>, finding: &Finding) -> bool {
+    all_base(q, pod.pod.spec.all_containers().filter(|at| finding.pod || finding.containers.iter().any(|c| **c == *at.container.name)))
+}
+
+/// Whether these containers, one at least, are all base-platform components.
+fn all_base<'c, 'a: 'c>(q: &Question<'_, '_>, containers: impl Iterator<Item = ContainerAt<'c, 'a>>) -> bool {
     if q.rules.bundle.base_platform.is_empty() {
         return false;
     }
-    let mut about = pod.pod.spec.all_containers().filter(|at| finding.pod || finding.containers.iter().any(|c| **c == *at.container.name)).peekable();
-    about.peek().is_some() && about.all(|at| is_base(q, &at.container.image))
+    let mut containers = containers.peekable();
+    containers.peek().is_some() && containers.all(|at| is_base(q, image::digest(q, &at.container.image).as_ref()))
 }
 
-fn is_base(q: &Question<'_, '_>, image: &str) -> bool {
-    q.rules.is_base_platform(&q.scope.namespace, image::digest(q, image).as_ref(), &[])
+fn is_base(q: &Question<'_, '_>, digest: Option<&Digest>) -> bool {
+    q.rules.is_base_platform(&q.scope.namespace, digest)
 }
 
 fn user(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
@@ -58,17 +61,12 @@ fn user(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
         return;
     }
     let users = effective_user(&pod.pod.spec, |at| image_user(q, &at.container.image));
-    let findings = privileged_user(&users, &pod.paths);
-    if findings.is_empty() {
-        return;
-    }
-    for finding in findings {
-        let image = pod.pod.spec.all_containers().find(|at| *at.container.name == *finding.container).map(|at| at.container.image.to_string());
-        let digest: Option<Digest> = image.as_deref().and_then(|i| image::digest(q, i));
-        if q.rules.is_base_platform(&q.scope.namespace, digest.as_ref(), &[]) {
-            continue;
+    for finding in privileged_user(&users, &pod.paths) {
+        let container = pod.pod.spec.all_containers().find(|at| *at.container.name == *finding.container);
+        let digest = container.and_then(|at| image::digest(q, &at.container.image));
+        if !is_base(q, digest.as_ref()) {
+            found.push(Found::new(PRIVILEGED_USER, finding.found, finding.advice).of(digest.as_ref()));
         }
-        found.push(Found::new(SPARED[0], finding.found, finding.advice).of(digest.as_ref()));
     }
 }
 
@@ -87,15 +85,14 @@ fn runtime(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
     if sandboxed.iter().any(|s| s == class) || !q.rules.is_on(SANDBOXED_RUNTIME, &q.scope) {
         return;
     }
-    let mut containers = pod.pod.spec.all_containers().peekable();
-    if !q.rules.bundle.base_platform.is_empty() && containers.peek().is_some() && containers.all(|at| is_base(q, &at.container.image)) {
+    if all_base(q, pod.pod.spec.all_containers()) {
         return;
     }
     let path = format!("{}.runtimeClassName", pod.paths.spec);
     let (which_zh, which_en) = if class.is_empty() { ("未指定运行时".into(), "no runtime class".into()) } else { (format!("运行时 {class}"), format!("runtime class {class}")) };
     let choices = sandboxed.join(", ");
     found.push(Found::new(
-        SPARED[1],
+        SANDBOXED_RUNTIME,
         Text::new(format!("{which_zh},与宿主机共用内核"), format!("{which_en}: it shares the node's kernel")),
         Text::new(format!("将 {path} 设为安全容器运行时之一:{choices}"), format!("set {path} to a sandboxed runtime: {choices}")),
     ));

@@ -4,6 +4,7 @@ mod amount;
 
 pub(crate) use amount::Quantity;
 
+use super::ordered::{Ordered, compare_to, greater, less};
 use super::{Context, Overload};
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::types::Signature::{self as S, Bool, Double, Int, Opaque, String};
@@ -19,9 +20,9 @@ pub(super) static TABLE: &[Overload] = &[
     Overload::function("quantity", "string_to_quantity", &[String], QUANTITY, quantity).since(28),
     Overload::function("isQuantity", "is_quantity_string", &[String], Bool, is_quantity).since(28),
     Overload::function("sign", "quantity_sign", &[QUANTITY], Int, sign).since(28),
-    method("isGreaterThan", "quantity_is_greater_than", &[QUANTITY, QUANTITY], Bool, greater),
-    method("isLessThan", "quantity_is_less_than", &[QUANTITY, QUANTITY], Bool, less),
-    method("compareTo", "quantity_compare_to", &[QUANTITY, QUANTITY], Int, compare_to),
+    method("isGreaterThan", "quantity_is_greater_than", &[QUANTITY, QUANTITY], Bool, greater::<Quantity>),
+    method("isLessThan", "quantity_is_less_than", &[QUANTITY, QUANTITY], Bool, less::<Quantity>),
+    method("compareTo", "quantity_compare_to", &[QUANTITY, QUANTITY], Int, compare_to::<Quantity>),
     method("asApproximateFloat", "quantity_get_float", &[QUANTITY], Double, approximate),
     method("asInteger", "quantity_get_int", &[QUANTITY], Int, integer),
     method("isInteger", "quantity_is_integer", &[QUANTITY], Bool, is_integer),
@@ -31,13 +32,19 @@ pub(super) static TABLE: &[Overload] = &[
     method("sub", "quantity_sub_int", &[QUANTITY, Int], QUANTITY, subtract),
 ];
 
-fn the<'v>(value: Option<&'v Value<'_>>) -> Outcome<&'v Quantity> {
-    match value {
-        Some(Value::Opaque(opaque)) => match opaque.as_ref() {
-            value::Opaque::Quantity(quantity) => Ok(quantity),
+impl Ordered for Quantity {
+    fn of<'v>(value: Option<&'v Value<'_>>) -> Outcome<&'v Quantity> {
+        match value {
+            Some(Value::Opaque(opaque)) => match opaque.as_ref() {
+                value::Opaque::Quantity(quantity) => Ok(quantity),
+                _ => Err(EvaluationError::no_overload()),
+            },
             _ => Err(EvaluationError::no_overload()),
-        },
-        _ => Err(EvaluationError::no_overload()),
+        }
+    }
+
+    fn order_to(&self, other: &Quantity) -> std::cmp::Ordering {
+        self.compare(other)
     }
 }
 
@@ -57,52 +64,36 @@ fn is_quantity<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Valu
     Ok(Value::Bool(Quantity::read(text.as_str()).is_some()))
 }
 
-fn order(arguments: &[Value<'_>]) -> Outcome<std::cmp::Ordering> {
-    Ok(the(arguments.first())?.compare(the(arguments.get(1))?))
-}
-
 fn sign<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Int(the(arguments.first())?.sign()))
-}
-
-fn greater<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Bool(order(arguments)?.is_gt()))
-}
-
-fn less<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Bool(order(arguments)?.is_lt()))
-}
-
-fn compare_to<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Int(order(arguments)? as i64))
+    Ok(Value::Int(Quantity::of(arguments.first())?.sign()))
 }
 
 fn approximate<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Double(the(arguments.first())?.to_f64()))
+    Ok(Value::Double(Quantity::of(arguments.first())?.to_f64()))
 }
 
 fn integer<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    the(arguments.first())?.to_i64().map_or_else(|| fail("cannot convert value to integer"), |n| Ok(Value::Int(n)))
+    Quantity::of(arguments.first())?.to_i64().map_or_else(|| fail("cannot convert value to integer"), |n| Ok(Value::Int(n)))
 }
 
 fn is_integer<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Bool(the(arguments.first())?.to_i64().is_some()))
+    Ok(Value::Bool(Quantity::of(arguments.first())?.to_i64().is_some()))
 }
 
 /// The second operand, a quantity or a whole number.
 fn operand(value: Option<&Value<'_>>) -> Outcome<Quantity> {
     match value {
         Some(Value::Int(number)) => Ok(Quantity::whole(*number)),
-        other => the(other).cloned(),
+        other => Quantity::of(other).cloned(),
     }
 }
 
 fn add<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    sum(the(arguments.first())?, &operand(arguments.get(1))?)
+    sum(Quantity::of(arguments.first())?, &operand(arguments.get(1))?)
 }
 
 fn subtract<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    sum(the(arguments.first())?, &operand(arguments.get(1))?.negated())
+    sum(Quantity::of(arguments.first())?, &operand(arguments.get(1))?.negated())
 }
 
 fn sum<'a>(a: &Quantity, b: &Quantity) -> Outcome<Value<'a>> {

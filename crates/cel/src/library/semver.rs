@@ -1,5 +1,6 @@
 //! Semantic versions 2.0.0: since Kubernetes 1.33.
 
+use super::ordered::{Ordered, compare_to, greater, less};
 use super::{Context, Overload};
 use crate::error::{EvaluationError, Outcome, fail};
 use crate::types::Signature::{Bool, Int, Opaque, String};
@@ -13,9 +14,9 @@ pub(super) static TABLE: &[Overload] = &[
     Overload::function("semver", "string_bool_to_semver", &[String, Bool], SEMVER, semver).since(33),
     Overload::function("isSemver", "is_semver_string", &[String], Bool, is_semver).since(33),
     Overload::function("isSemver", "is_semver_string_bool", &[String, Bool], Bool, is_semver).since(33),
-    Overload::method("isGreaterThan", "semver_is_greater_than", &[SEMVER, SEMVER], Bool, greater).since(33),
-    Overload::method("isLessThan", "semver_is_less_than", &[SEMVER, SEMVER], Bool, less).since(33),
-    Overload::method("compareTo", "semver_compare_to", &[SEMVER, SEMVER], Int, compare_to).since(33),
+    Overload::method("isGreaterThan", "semver_is_greater_than", &[SEMVER, SEMVER], Bool, greater::<Semver>).since(33),
+    Overload::method("isLessThan", "semver_is_less_than", &[SEMVER, SEMVER], Bool, less::<Semver>).since(33),
+    Overload::method("compareTo", "semver_compare_to", &[SEMVER, SEMVER], Int, compare_to::<Semver>).since(33),
     Overload::method("major", "semver_major", &[SEMVER], Int, major).since(33),
     Overload::method("minor", "semver_minor", &[SEMVER], Int, minor).since(33),
     Overload::method("patch", "semver_patch", &[SEMVER], Int, patch).since(33),
@@ -146,34 +147,24 @@ fn is_semver<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<
     Ok(Value::Bool(read(arguments)?.is_ok()))
 }
 
-fn of<'v>(value: Option<&'v Value<'_>>) -> Outcome<&'v Semver> {
-    match value {
-        Some(Value::Opaque(opaque)) => match opaque.as_ref() {
-            value::Opaque::Semver(version) => Ok(version),
+impl Ordered for Semver {
+    fn of<'v>(value: Option<&'v Value<'_>>) -> Outcome<&'v Semver> {
+        match value {
+            Some(Value::Opaque(opaque)) => match opaque.as_ref() {
+                value::Opaque::Semver(version) => Ok(version),
+                _ => Err(EvaluationError::no_overload()),
+            },
             _ => Err(EvaluationError::no_overload()),
-        },
-        _ => Err(EvaluationError::no_overload()),
+        }
+    }
+
+    fn order_to(&self, other: &Semver) -> Ordering {
+        self.compare(other)
     }
 }
 
-fn order(arguments: &[Value<'_>]) -> Outcome<Ordering> {
-    Ok(of(arguments.first())?.compare(of(arguments.get(1))?))
-}
-
-fn greater<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Bool(order(arguments)?.is_gt()))
-}
-
-fn less<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Bool(order(arguments)?.is_lt()))
-}
-
-fn compare_to<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
-    Ok(Value::Int(order(arguments)? as i64))
-}
-
 fn part<'a>(arguments: &[Value<'a>], which: usize) -> Outcome<Value<'a>> {
-    let number = of(arguments.first())?.numbers.get(which).copied().unwrap_or(0);
+    let number = Semver::of(arguments.first())?.numbers.get(which).copied().unwrap_or(0);
     Ok(Value::Int(number as i64))
 }
 

@@ -19,7 +19,7 @@ pub struct Right {
 }
 
 /// All of them.
-pub const RIGHTS: [Right; 5] = [
+pub const RIGHTS: [Right; 4] = [
     Right {
         group: "",
         resources: &["namespaces"],
@@ -56,15 +56,6 @@ pub const RIGHTS: [Right; 5] = [
         zh: "保存自己的证书与最近的策略包,各副本共用",
         en: "keeps its certificate and the last bundle, which its replicas share",
     },
-    Right {
-        group: "coordination.k8s.io",
-        resources: &["leases"],
-        names: &[GATE],
-        verbs: &["get", "update", "patch"],
-        own_namespace: true,
-        zh: "由一个副本更换证书、改回配置",
-        en: "lets one replica renew certificates and put configurations right",
-    },
 ];
 
 impl Right {
@@ -93,6 +84,5 @@ pub(super) fn objects() -> Vec<Value> {
         json!({"apiVersion": api, "kind": "Role", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()}, "rules": rules(true)}),
         json!({"apiVersion": api, "kind": "RoleBinding", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": GATE}, "subjects": subject}),
-        json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()}}),
     ]
 }
