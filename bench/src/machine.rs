@@ -13,7 +13,8 @@ pub(crate) struct Used {
     /// User and system time of it and its children, looked at with the memory: exact to a few
     /// hundredths of a second.
     pub(crate) cpu: Duration,
-    /// Largest sum of resident memory of it and its children, looked at every 10 to 25 ms.
+    /// Largest sum of memory of it and its children, looked at every 10 to 25 ms: what several of them
+    /// share, mapped rules and advisories, counts once (proportional set size).
     pub(crate) memory: u64,
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn load() -> String {
 
 /// Peak resident memory of a running process in MiB.
 pub(crate) fn peak(pid: u32) -> f64 {
-    status(pid, "VmHWM:") as f64 / 1024.0
+    field(pid, "status", "VmHWM:") as f64 / 1024.0
 }
 
 /// Writes back what others left dirty, so that nobody pays for the one before.
@@ -55,7 +56,7 @@ pub(crate) fn run(command: &mut Command, out: &Path) -> anyhow::Result<Used> {
     let mut ticks: HashMap<u32, u64> = HashMap::new();
     let status = loop {
         let pids = tree(child.id());
-        memory = memory.max(pids.iter().map(|pid| status(*pid, "VmRSS:") << 10).sum());
+        memory = memory.max(pids.iter().map(|pid| field(*pid, "smaps_rollup", "Pss:") << 10).sum());
         for pid in pids {
             let now = cpu_ticks(pid);
             ticks.entry(pid).and_modify(|t| *t = now.max(*t)).or_insert(now);
@@ -86,8 +87,9 @@ fn tree(pid: u32) -> Vec<u32> {
     out
 }
 
-fn status(pid: u32, key: &str) -> u64 {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+/// A number of kibibytes in one of the files about a process.
+fn field(pid: u32, file: &str, key: &str) -> u64 {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
     text.lines().find_map(|l| l.strip_prefix(key)?.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 

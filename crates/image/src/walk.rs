@@ -83,7 +83,7 @@ pub enum WalkError {
 /// A multiple of [`BLOCK`], so that headers never lie across two blocks.
 const CHUNK: usize = 512 << 10;
 /// Blocks in flight between the two threads: one that examines a long file does not stop the other.
-const IN_FLIGHT: usize = 12;
+const IN_FLIGHT: usize = 24;
 /// What an analyzer sees of a file before it decides.
 pub const HEAD: usize = 4096;
 

@@ -9,9 +9,9 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of files that wait for the second thread or are with it. A longer file is not copied.
-const MAX_WAITING: usize = 12 << 20;
+const MAX_WAITING: usize = 24 << 20;
 /// Bytes scanned before the second thread is woken: small layers are done sooner without it.
-const WORTHWHILE: usize = 4 << 20;
+const WORTHWHILE: usize = 1 << 20;
 
 /// Scans files here or on the second thread.
 pub(super) struct MalwareScan<'a> {
