@@ -21,7 +21,7 @@ go_present() {
 # A build must not slow down what else is measured or served here.
 quietly='nice -n 19'
 
-for part in kubernetes gvisor image pki machine control node registry metrics; do
+for part in kubernetes gvisor image pki machine control node registry metrics gate; do
   . "$here/$part.sh"
 done
 group=$(cgroup2)/$name
@@ -36,6 +36,7 @@ usage() {
 ./x lab status [--json]                        状态 / state
 ./x lab enter control|node-1|node-2 [命令 …]    在某台机器上执行命令 / run a command on one of its machines
 ./x lab push 仓库:标签                          把实验镜像推送到金吾仓库 / push the lab's image to Jinwu's registry
+./x lab gate                                   在集群中安装(或更新)金吾关口 / install (or renew) Jinwu's gate in the cluster
 ./x lab down                                   停止并清除 / stop and clear away
   --gvisor  另备 gVisor 与其 RuntimeClass / gVisor and its RuntimeClass
   --metrics 部署 metrics-server,供 kubectl top 与 HPA / metrics-server, for kubectl top and HPA
@@ -244,11 +245,7 @@ enter() {
 push() {
   running_shape || true
   pod_image
-  if [ -z "${REGISTRY_USER:-}" ]; then
-    local robot
-    robot=$("$root/x" jinwu --json info | sed -n 's/.*"robot":{"name":"\([^"]*\)","secret":"\([^"]*\)".*/\1 \2/p')
-    REGISTRY_USER=${robot% *} REGISTRY_PASSWORD=${robot#* }
-  fi
+  robot
   if [ $# -ne 1 ] || [ -z "$REGISTRY_USER" ]; then
     say "用法:./x lab push 仓库:标签;凭据取自 REGISTRY_USER 与 REGISTRY_PASSWORD / usage: ./x lab push REPOSITORY:TAG, credential in REGISTRY_USER and REGISTRY_PASSWORD"
     exit 2
@@ -274,6 +271,7 @@ case $command in
   program) lab_program "$@" || exit 2 ;;
   enter) enter "$@" ;;
   push) push "$@" ;;
+  gate) gate ;;
   help | -h | --help) usage ;;
   *)
     usage >&2

@@ -98,6 +98,13 @@ impl Log {
         Log { mask, source: source.into(), command, time: jiff::Timestamp::now().to_string(), output: String::new(), truncated: false }
     }
 
+    /// The same log under another command.
+    #[must_use]
+    pub fn named(mut self, command: impl Into<String>) -> Self {
+        self.command = self.mask.apply(&command.into());
+        self
+    }
+
     /// Adds lines to the raw output, masked; what goes beyond the bound is cut.
     pub fn note(&mut self, text: &str) {
         let text = self.mask.apply(text);

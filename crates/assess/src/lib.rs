@@ -9,6 +9,7 @@
 //! * [`sample`]: planted images, one good and at least one bad per built-in policy.
 //! * [`target`]: the installation as clients see it; every exchange is captured.
 //! * [`ground`]: where drills are done; labelled, bounded, removed at the end.
+//! * [`cluster`]: a Kubernetes cluster likewise, and the namespace where drills in it are done.
 //! * [`steps`]: what is done for each entry of the clause catalogue.
 //! * [`assessment`]: the result; [`render`]: the wall and the record; [`store`]: evidence as files.
 //!
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod assessment;
+pub mod cluster;
 pub mod evidence;
 pub mod ground;
 pub mod mask;
@@ -33,3 +35,8 @@ pub use assessment::{Assessment, Clause, Step, StepKind};
 pub use evidence::{Evidence, Role};
 pub use run::{Options, run};
 pub use target::{Connection, Target};
+
+/// Whether the standard has a clause of this id, `IP-6`.
+pub fn is_clause(id: &str) -> bool {
+    jinwu_standard::catalogue::clauses().iter().any(|c| c.id.as_str() == id)
+}

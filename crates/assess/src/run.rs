@@ -1,6 +1,8 @@
 //! Carries an assessment out, step by step, and cleans up whatever happens.
 
 use crate::assessment::{Assessment, Clause, Installation, Step, StepKind};
+use crate::cluster::Cluster;
+use crate::cluster::field::Field;
 use crate::evidence::Role;
 use crate::ground::Ground;
 use crate::steps::{self, Lab};
@@ -20,18 +22,20 @@ pub struct Options {
     pub level: ProtectionLevel,
     /// False: inspections only, nothing is changed in the installation.
     pub drills: bool,
+    /// Only these clauses; empty: all.
+    pub only: BTreeSet<String>,
     /// Policies left off in the drill project. Proves that drills can fail; never set in earnest.
     pub guards_off: BTreeSet<PolicyId>,
 }
 
 /// One step may take this long.
-const STEP_TIME: Duration = Duration::from_secs(120);
+const STEP_TIME: Duration = Duration::from_secs(480);
 /// Making and removing the drill ground.
 const GROUND_TIME: Duration = Duration::from_secs(120);
 
 /// Runs every step. When `stop` completes, the rest is 待确认 and what was made is removed. Only an
 /// installation that cannot be asked at all is an error.
-pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = ()>, progress: impl Fn(&str)) -> anyhow::Result<Assessment> {
+pub async fn run(target: &Target, cluster: Option<&Cluster>, options: &Options, stop: impl Future<Output = ()>, progress: impl Fn(&str)) -> anyhow::Result<Assessment> {
     let started = jiff::Timestamp::now();
     let installation = installation(target).await?;
     let table = LevelTable::builtin();
@@ -52,7 +56,30 @@ pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = 
             () = &mut stop => { stopped = true; Err(interrupted()) }
         };
     }
-    let lab = Lab::new(target, options.level, prepared.is_ok().then_some(&ground), &options.guards_off, started.as_millisecond());
+    let field = cluster.map(|c| Field::new(c, target, &ground, &options.guards_off));
+    if let (Some(field), Ok(()), false) = (&field, &prepared, stopped) {
+        progress("ground in the cluster");
+        let mut log = field.cluster.log("prepare");
+        let work = tokio::time::timeout(GROUND_TIME, field.prepare(&mut log, options.level, &ground));
+        prepared = tokio::select! {
+            result = work => match result {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(error)) => Err(failure(target, "集群中的演练场地未能建立", "the drill ground in the cluster could not be made", &error)),
+                Err(_) => Err(Text::new("集群中的演练场地未能及时建立", "the drill ground in the cluster could not be made in time")),
+            },
+            () = &mut stop => { stopped = true; Err(interrupted()) }
+        };
+    }
+    let ready = prepared.is_ok();
+    let lab = Lab::new(
+        target,
+        options.level,
+        ready.then_some(&ground),
+        cluster,
+        field.as_ref().filter(|_| ready),
+        &options.guards_off,
+        started.as_millisecond(),
+    );
     let mut clauses = Vec::new();
     for entry in catalogue::clauses() {
         let mut clause = Clause {
@@ -68,8 +95,14 @@ pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = 
                 clause.verdict = Verdict::NotApplicable;
                 clause.reason = Text::new("该等级不要求此条款(待核)", "not asked at this level (to be verified)");
             }
+            Some(_) if !options.only.is_empty() && !options.only.contains(entry.id.as_str()) => {
+                clause.reason = Text::new("本次未评估此条款(--clause)", "this clause was not asked for (--clause)");
+            }
             Some(_) if !steps::CLAUSES.contains(&entry.id.as_str()) => {
                 clause.reason = Text::new("本版本尚无此条款的检查与模拟步骤,未取得证据", "this version has no steps for this clause: no evidence was collected");
+            }
+            Some(_) if cluster.is_none() && steps::OF_CLUSTERS.contains(&entry.id.as_str()) => {
+                clause.reason = Text::new("未给出集群(--kubeconfig),未取得证据", "no cluster was given (--kubeconfig): no evidence was collected");
             }
             Some(_) => {
                 // Drills first: inspections may then read the records they left.
@@ -96,7 +129,7 @@ pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = 
                     let error = match result {
                         Some(Ok(Ok(()))) => None,
                         Some(Ok(Err(error))) => Some(failure(target, "执行出错", "the step failed", &error)),
-                        Some(Err(_)) => Some(Text::new("超时(120 秒)", "timed out (120 s)")),
+                        Some(Err(_)) => Some(Text::new("超时(480 秒)", "timed out (480 s)")),
                         None => {
                             stopped = true;
                             Some(interrupted())
@@ -127,6 +160,13 @@ pub async fn run(target: &Target, options: &Options, stop: impl Future<Output = 
     let mut left_behind = Vec::new();
     if options.drills {
         progress("clear");
+        if let Some(field) = &field {
+            let mut log = field.cluster.log("clear");
+            match tokio::time::timeout(GROUND_TIME, field.clear(&mut log)).await {
+                Ok(left) => left_behind.extend(left.into_iter().map(|l| target.mask.apply(&l))),
+                Err(_) => left_behind.push(format!("{}: removal timed out", field.namespace)),
+            }
+        }
         let mut log = target.log("clear");
         match tokio::time::timeout(GROUND_TIME, ground.clear(&mut log)).await {
             Ok(left) => left_behind.extend(left.into_iter().map(|l| target.mask.apply(&l))),

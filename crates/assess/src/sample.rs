@@ -41,6 +41,14 @@ pub fn good() -> Sample {
     sample("good", None, "符合全部内置策略的镜像", "an image that meets every built-in policy", base().build())
 }
 
+/// The program of drills in clusters, compiled from `probe/`.
+const PROBE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/probe"));
+
+/// The image of that program; it meets every built-in policy.
+pub fn probe() -> Sample {
+    sample("probe", None, "演练程序", "the drills' program", base().file("probe", 0o755, PROBE).entrypoint("/probe").build())
+}
+
 /// Every bad image.
 pub fn bad() -> Vec<Sample> {
     let key = embedded_key();

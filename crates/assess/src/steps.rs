@@ -6,10 +6,18 @@
 mod access;
 mod attack;
 mod audit;
+mod availability;
 mod content;
+mod deployment;
+mod entry;
 mod identity;
+mod isolation;
+mod platform;
 mod policy;
+mod tls;
 
+use crate::cluster::Cluster;
+use crate::cluster::field::Field;
 use crate::evidence::{Evidence, Log};
 use crate::ground::Ground;
 use crate::target::{As, Target};
@@ -21,13 +29,18 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Clauses with steps.
-pub const CLAUSES: [&str; 8] = ["IA-2", "AC-2", "AU-1", "AU-2", "IP-3", "IP-4", "MC-1", "IM-2"];
+pub const CLAUSES: [&str; 13] = ["IA-1", "IA-2", "IA-3", "AC-2", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
+
+/// Those of them that speak of a cluster alone: without one nothing can be said.
+pub const OF_CLUSTERS: [&str; 5] = ["IA-1", "IA-3", "AC-5", "IP-6", "CC-1"];
 
 /// What steps work with.
 pub struct Lab<'a> {
     pub(crate) target: &'a Target,
     pub(crate) level: ProtectionLevel,
     ground: Option<&'a Ground<'a>>,
+    cluster: Option<&'a Cluster>,
+    field: Option<&'a Field<'a>>,
     guards_off: &'a BTreeSet<PolicyId>,
     /// Unix milliseconds at which the assessment began.
     pub(crate) since: i64,
@@ -36,6 +49,18 @@ pub struct Lab<'a> {
 /// Carries one catalogue entry out.
 pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
     match id {
+        "IA-1.C1" => platform::mechanism(lab, out).await,
+        "IA-1.C2" => platform::secure_protocol(lab, out).await,
+        "IA-1.S1" => platform::intrusion(lab, out).await,
+        "IA-3.C1" => entry::mechanism(lab, out).await,
+        "IA-3.C2" => entry::secure_protocol(lab, out).await,
+        "IA-3.S1" => entry::intrusion(lab, out).await,
+        "AC-5.C1" => isolation::runtimes(lab, out).await,
+        "AC-5.C2" => isolation::kernels(lab, out).await,
+        "AC-5.S1" => isolation::escape_drill(lab, out).await,
+        "CC-1.C1" => availability::orchestration(lab, out).await,
+        "CC-1.S1" => availability::failure_and_load(lab, out).await,
+        "IP-6.C2" => deployment::privileged(lab, out).await,
         "IA-2.C1" => identity::mechanism(lab, out).await,
         "IA-2.C2" => identity::secure_protocol(lab, out).await,
         "IA-2.S1" => identity::intrusion(lab, out).await,
@@ -69,16 +94,22 @@ impl<'a> Lab<'a> {
         target: &'a Target,
         level: ProtectionLevel,
         ground: Option<&'a Ground<'a>>,
+        cluster: Option<&'a Cluster>,
+        field: Option<&'a Field<'a>>,
         guards_off: &'a BTreeSet<PolicyId>,
         since: i64,
     ) -> Self {
-        Lab { target, level, ground, guards_off, since }
+        Lab { target, level, ground, cluster, field, guards_off, since }
     }
 
     /// The assessment object of an entry.
     pub(crate) fn object(&self, id: &str) -> Text {
         let at = self.target.registry();
-        match id.split_once('.').map_or(id, |(clause, _)| clause) {
+        let clause = id.split_once('.').map_or(id, |(clause, _)| clause);
+        if let Some(cluster) = self.cluster.filter(|_| OF_CLUSTERS.contains(&clause)) {
+            return Text::new(format!("集群 {}({})", cluster.name, cluster.address()), format!("cluster {} ({})", cluster.name, cluster.address()));
+        }
+        match clause {
             "AU-2" => Text::new(format!("管理平台 {at}"), format!("management platform {at}")),
             "IP-3" | "IM-2" => Text::new(format!("容器镜像(仓库 {at})"), format!("container images (registry {at})")),
             "IP-4" | "MC-1" => Text::new(format!("容器镜像、容器镜像仓库 {at}"), format!("container images, registry {at}")),
@@ -93,6 +124,22 @@ impl<'a> Lab<'a> {
     /// The drill ground; an error where drills are not run.
     fn ground(&self) -> anyhow::Result<&'a Ground<'a>> {
         self.ground.context("no drill ground")
+    }
+
+    /// The cluster; an error where none was given.
+    fn cluster(&self) -> anyhow::Result<&'a Cluster> {
+        self.cluster.context("未给出集群(--kubeconfig) / no cluster was given (--kubeconfig)")
+    }
+
+    /// The drills' namespace in the cluster.
+    fn field(&self) -> anyhow::Result<&'a Field<'a>> {
+        self.cluster()?;
+        self.field.context("no drill ground in the cluster")
+    }
+
+    /// True when any guard is deliberately off.
+    fn any_off(&self) -> bool {
+        !self.guards_off.is_empty()
     }
 
     /// True when drills are run.

@@ -86,9 +86,6 @@ impl Target {
             .timeout(TIMEOUT)
             .user_agent(concat!("jinwu-assess/", env!("CARGO_PKG_VERSION")))
             .build()?;
-        let stream = probe::connect(&host, port).await?;
-        let source = stream.local_addr()?.ip().to_canonical();
-        drop(stream);
         let mask = Arc::new(Mask::default());
         for token in [&connection.system, &connection.security, &connection.audit] {
             mask.learn(token);
@@ -98,13 +95,31 @@ impl Target {
             (AdminRole::SecurityAdministrator, connection.security),
             (AdminRole::AuditAdministrator, connection.audit),
         ];
-        let target = Target { registry: connection.registry, host, port, ca: connection.ca, mask, source, patience: Duration::from_secs(3), http, sessions };
+        let mut target = Target { registry: connection.registry, host, port, ca: connection.ca, mask, source: IpAddr::from([127, 0, 0, 1]), patience: Duration::from_secs(3), http, sessions };
         let mut log = target.log("GET /api/v1/health");
         let health = target.api(&mut log, As::Nobody, Method::GET, "/health", None).await?;
         if health.json()["ready"] != true {
             bail!("安装尚未就绪 / the installation at {} is not ready: {}", target.registry, health.text());
         }
+        // What the installation sees may be another address than ours: there may be a relay between.
+        let me = target.act(&mut log, As::Admin(AdminRole::AuditAdministrator), Method::GET, "/me", None).await?;
+        target.source = me["source"].as_str().and_then(|s| s.parse().ok()).context("/me does not say the source address")?;
         Ok(target)
+    }
+
+    /// A cluster that is registered here, connected to by its kubeconfig. Without a name: the only one.
+    pub async fn cluster(&mut self, name: Option<&str>, kubeconfig: &std::path::Path) -> anyhow::Result<crate::cluster::Cluster> {
+        let mut log = self.log("GET /api/v1/clusters");
+        let list = self.act(&mut log, As::Admin(AdminRole::SystemAdministrator), Method::GET, "/clusters", None).await?;
+        let names: Vec<&str> = list["clusters"].as_array().into_iter().flatten().filter_map(|c| c["name"].as_str()).collect();
+        let name = match (name, names.as_slice()) {
+            (Some(name), names) if names.contains(&name) => name,
+            (None, [only]) => only,
+            _ => bail!("须以 --cluster 指明已登记的集群 / name a registered cluster with --cluster: {}", names.join(", ")),
+        };
+        // Records come from the cluster's gates, by their spool.
+        self.patience = Duration::from_secs(15);
+        crate::cluster::Cluster::connect(name, Some(kubeconfig), &self.mask).await
     }
 
     /// A log for one check.
@@ -115,6 +130,11 @@ impl Target {
     /// `host:port`.
     pub fn registry(&self) -> &str {
         &self.registry
+    }
+
+    /// Its port, for probes.
+    pub(crate) fn port(&self) -> probe::Port<'_> {
+        probe::Port { host: &self.host, port: self.port, authority: &self.ca }
     }
 
     fn bearer(&self, who: As<'_>) -> Option<String> {
@@ -271,19 +291,21 @@ impl Reply {
                 text.push_str(&format!("\n< {name}: {}", value.to_str().unwrap_or("?")));
             }
         }
-        match std::str::from_utf8(&self.body) {
-            Ok("") => {}
-            Ok(body) => {
-                let cut = body.char_indices().map(|(at, _)| at).take_while(|at| *at <= MAX_SHOWN).last().unwrap_or(0);
-                if body.len() <= MAX_SHOWN {
-                    text.push_str(&format!("\n{body}"));
-                } else {
-                    text.push_str(&format!("\n{}\n< ({} bytes in all)", body.get(..cut).unwrap_or_default(), body.len()));
-                }
-            }
-            Err(_) => text.push_str(&format!("\n< ({} bytes, sha256 {})", self.body.len(), hex::encode(jinwu_trust::sha256(&self.body)))),
-        }
+        text.push_str(&self.peek());
         text
+    }
+
+    /// The body as raw output shows it: its beginning, or its hash where it is no text.
+    pub(crate) fn peek(&self) -> String {
+        match std::str::from_utf8(&self.body) {
+            Ok("") => String::new(),
+            Ok(body) if body.len() <= MAX_SHOWN => format!("\n{body}"),
+            Ok(body) => {
+                let cut = (0..=MAX_SHOWN).rev().find(|at| body.is_char_boundary(*at)).unwrap_or(0);
+                format!("\n{}\n< ({} bytes in all)", body.get(..cut).unwrap_or_default(), body.len())
+            }
+            Err(_) => format!("\n< ({} bytes, sha256 {})", self.body.len(), hex::encode(jinwu_trust::sha256(&self.body))),
+        }
     }
 }
 

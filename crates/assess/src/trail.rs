@@ -70,6 +70,21 @@ pub fn missing(records: &[Value], expect: &Expect<'_>) -> Vec<String> {
     out
 }
 
+/// What is missing of a cluster gate's refusal, in words: alarm and interception by `policy`, of this
+/// cluster and subject. Pure.
+pub fn missing_of_gate(records: &[Value], cluster: &str, policy: &str, subject: &str) -> Vec<String> {
+    let is = |r: &&Value, kind: &str| r["kind"] == kind && r["detail"]["cluster"] == cluster && r["subject"]["name"] == subject && r["outcome"] == "denied";
+    let mut out = Vec::new();
+    if !records.iter().any(|r| is(&r, "alarm") && r["detail"]["policy"] == policy) {
+        out.push(format!("no alarm for policy {policy} by {subject}"));
+    }
+    let named = |r: &Value| r["detail"]["policies"].as_str().is_some_and(|p| p.split(',').any(|p| p == policy));
+    if !records.iter().any(|r| is(&r, "interception") && named(r)) {
+        out.push(format!("no interception by policy {policy} of {subject}"));
+    }
+    out
+}
+
 /// A record has time, kind, subject, object and result, as the audit clauses want them.
 pub fn is_complete(record: &Value) -> bool {
     record["time"].as_i64().is_some_and(|t| t > 0)
@@ -145,6 +160,19 @@ mod tests {
         let all = vec![record("alarm", "success", json!({"policy": "malware"})), record("push", "success", json!({}))];
         assert_eq!(missing(&all, &Expect { refused: false, ..expect() }), Vec::<String>::new());
         assert!(!missing(&all, &expect()).is_empty());
+    }
+
+    #[test]
+    fn a_gate_leaves_alarm_and_interception() {
+        let mut all = vec![
+            record("alarm", "denied", json!({"policy": "privileged-user", "cluster": "c"})),
+            record("interception", "denied", json!({"policies": "host-path,privileged-user", "cluster": "c"})),
+        ];
+        assert_eq!(missing_of_gate(&all, "c", "privileged-user", "r"), Vec::<String>::new());
+        assert_eq!(missing_of_gate(&all, "other", "privileged-user", "r").len(), 2);
+        assert_eq!(missing_of_gate(&all, "c", "privileged", "r").len(), 2);
+        all[1]["outcome"] = json!("success");
+        assert_eq!(missing_of_gate(&all, "c", "privileged-user", "r").len(), 1);
     }
 
     #[test]

@@ -21,13 +21,21 @@ pub enum ConnectError {
 /// The kubeconfig cannot be read, or there is neither one nor a pod's own credentials. Nothing is
 /// asked of the API server yet.
 pub async fn connect(kubeconfig: Option<&Path>) -> Result<Client, ConnectError> {
-    let config = match kubeconfig {
+    Ok(Client::try_from(way(kubeconfig).await?)?)
+}
+
+/// Where the API server is, whom it is trusted by, and the credentials to show: what [`connect`]
+/// connects by.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn way(kubeconfig: Option<&Path>) -> Result<Config, ConnectError> {
+    Ok(match kubeconfig {
         Some(path) => {
             let bad = |detail: String| ConnectError::Kubeconfig { path: path.display().to_string(), detail };
             let read = Kubeconfig::read_from(path).map_err(|e| bad(e.to_string()))?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(|e| bad(e.to_string()))?
         }
         None => Config::incluster().map_err(|e| ConnectError::Nowhere(e.to_string()))?,
-    };
-    Ok(Client::try_from(config)?)
+    })
 }

@@ -7,5 +7,5 @@
 pub mod connect;
 pub mod install;
 
-pub use connect::{ConnectError, connect};
+pub use connect::{ConnectError, connect, way};
 pub use install::Installation;

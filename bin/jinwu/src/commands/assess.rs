@@ -26,6 +26,15 @@ pub(crate) struct Args {
     /// 将证据、记录与校验和写入该空目录 / write evidence, record and checksums into this empty folder
     #[arg(long, value_name = "DIR")]
     output: Option<PathBuf>,
+    /// 只评估这些条款,可重复 / only these clauses, repeatable
+    #[arg(long = "clause", value_name = "ID")]
+    only: Vec<String>,
+    /// 一并评估该集群:其 kubeconfig / assess this cluster as well: its kubeconfig
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// 该集群登记的名称;只有一个时可省略 / the name it is registered by; may be left out where there is one
+    #[arg(long, requires = "kubeconfig")]
+    cluster: Option<String>,
     /// 在演练项目中故意关闭的策略,可重复;用于验证演练确会失败 / leave this policy off in the drill project, repeatable: proves that drills can fail
     #[arg(long = "guard-off", value_name = "POLICY")]
     guards_off: Vec<String>,
@@ -39,17 +48,24 @@ enum Format {
 }
 
 pub(crate) async fn run(common: &Common, args: Args) -> anyhow::Result<ExitCode> {
-    let target = Target::connect(connection(common).await?).await?;
+    if let Some(unknown) = args.only.iter().find(|id| !jinwu_assess::is_clause(id)) {
+        anyhow::bail!("没有条款 {unknown},条款形如 IP-6 / there is no clause {unknown}; clauses look like IP-6");
+    }
+    let mut target = Target::connect(connection(common).await?).await?;
+    let cluster = match &args.kubeconfig {
+        Some(file) => Some(target.cluster(args.cluster.as_deref(), file).await?),
+        None => None,
+    };
     let level = ProtectionLevel::try_from(args.level).map_err(anyhow::Error::msg)?;
     let guards_off = args.guards_off.into_iter().map(PolicyId).collect();
-    let options = Options { level, drills: !args.inspections_only, guards_off };
+    let options = Options { level, drills: !args.inspections_only, only: args.only.into_iter().collect(), guards_off };
     let watched = std::io::stderr().is_terminal();
     let progress = |step: &str| {
         if watched {
             eprint!("\r\x1b[K{step}");
         }
     };
-    let assessment = jinwu_assess::run(&target, &options, interrupted(), progress).await?;
+    let assessment = jinwu_assess::run(&target, cluster.as_ref(), &options, interrupted(), progress).await?;
     if watched {
         eprint!("\r\x1b[K");
     }

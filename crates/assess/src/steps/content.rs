@@ -1,7 +1,7 @@
 //! What is inside images: IP-3, IP-4, MC-1, IM-2.
 
 use super::policy::{in_force, stock, stock_meets};
-use super::{Lab, attack, same, t};
+use super::{Lab, attack, deployment, same, t};
 use crate::evidence::{Evidence, Role, whether};
 use crate::sample;
 use crate::target::registry::escape;
@@ -112,6 +112,10 @@ pub(super) async fn vulnerable(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
         attack::planted(lab, out, "unscannable-truncated").await?;
     } else {
         seen(lab, out, "known-vulnerability").await?;
+    }
+    // Where an image becomes an instance.
+    if lab.cluster.is_some() {
+        deployment::images(lab, out).await?;
     }
     Ok(())
 }

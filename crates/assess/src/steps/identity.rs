@@ -1,9 +1,9 @@
 //! IA-2: who may come to the registry, and over which protocol.
 
-use super::{Lab, same, t};
-use crate::evidence::{Evidence, Log, Role, whether};
+use super::{Lab, same, t, tls};
+use crate::evidence::{Evidence, Role, whether};
 use crate::sample;
-use crate::target::probe::{self, Hello, LEGACY_SUITES, WEAK_SUITES};
+use crate::target::probe::{self, LEGACY_SUITES};
 use crate::target::registry::{Registry, escape};
 use crate::target::{As, Reply};
 use crate::trail;
@@ -25,6 +25,29 @@ pub(super) async fn mechanism(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         same(format!("{} {challenge}", reply.status)),
         whether(reply.status == 401 && challenge.starts_with("Bearer realm=\"https://")),
     ));
+    factors(lab, out).await?;
+    let mut log = lab.log("GET /api/v1/robots");
+    let robots = lab.get(&mut log, System, "/robots").await?;
+    let now = crate::ground::now();
+    let year = 366 * 24 * 3600 * 1000;
+    let endless: Vec<&str> = robots["robots"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|r| r["expires"].as_i64().is_none_or(|e| e > now + year))
+        .filter_map(|r| r["name"].as_str())
+        .collect();
+    out.push(log.prove(
+        Role::State,
+        t("机器人账号均有期限(不超过一年)", "every robot account expires within a year"),
+        t(format!("无期限者:{endless:?}"), format!("without expiry: {endless:?}")),
+        whether(endless.is_empty()),
+    ));
+    Ok(())
+}
+
+/// People have two factors where the level asks for them.
+pub(super) async fn factors(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
     let mut log = lab.log("GET /api/v1/status");
     let status = lab.get(&mut log, System, "/status").await?;
     let two = status["two_factor_required"] == true;
@@ -50,83 +73,12 @@ pub(super) async fn mechanism(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         t(format!("账号 {all} 个,缺第二因素:{one:?}"), format!("{all} accounts, without a second factor: {one:?}")),
         if lab.level.get() >= 3 { whether(one.is_empty() && all > 0) } else { whether(all > 0) },
     ));
-    let mut log = lab.log("GET /api/v1/robots");
-    let robots = lab.get(&mut log, System, "/robots").await?;
-    let now = crate::ground::now();
-    let year = 366 * 24 * 3600 * 1000;
-    let endless: Vec<&str> = robots["robots"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|r| r["expires"].as_i64().is_none_or(|e| e > now + year))
-        .filter_map(|r| r["name"].as_str())
-        .collect();
-    out.push(log.prove(
-        Role::State,
-        t("机器人账号均有期限(不超过一年)", "every robot account expires within a year"),
-        t(format!("无期限者:{endless:?}"), format!("without expiry: {endless:?}")),
-        whether(endless.is_empty()),
-    ));
     Ok(())
 }
 
 /// IA-2.C2.
 pub(super) async fn secure_protocol(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
-    for version in [&rustls::version::TLS13, &rustls::version::TLS12] {
-        let name = format!("{:?}", version.version);
-        let mut log = lab.log(format!("TLS handshake {name}"));
-        let result = probe::handshake(lab.target, &mut log, version).await?;
-        let strong = result.as_ref().is_ok_and(|s| s.contains("GCM") || s.contains("POLY1305"));
-        out.push(log.prove(
-            Role::State,
-            t(format!("{name} 握手成功,AEAD 套件,证书由安装的 CA 验证通过"), format!("{name} is negotiated with an AEAD suite, the certificate verifies under the installation's CA")),
-            same(result.unwrap_or_else(|e| e)),
-            whether(strong),
-        ));
-    }
-    for (version, name) in [(0x0301, "TLS 1.0"), (0x0302, "TLS 1.1")] {
-        let mut log = lab.log(format!("ClientHello {name}"));
-        let hello = probe::hello(lab.target, &mut log, version, &LEGACY_SUITES).await?;
-        out.push(refused(log, Role::State, format!("{name} 被拒绝"), format!("{name} is refused"), &hello));
-    }
-    let mut log = lab.log("ClientHello TLS 1.2, weak suites");
-    let hello = probe::hello(lab.target, &mut log, 0x0303, &WEAK_SUITES).await?;
-    out.push(refused(
-        log,
-        Role::State,
-        "弱套件(NULL、RC4、DES、3DES、静态 RSA)被拒绝".into(),
-        "weak suites (NULL, RC4, DES, 3DES, static RSA) are refused".into(),
-        &hello,
-    ));
-    out.push(plain(lab, Role::State, "/v2/").await?);
-    Ok(())
-}
-
-fn refused(log: Log, role: Role, zh: String, en: String, hello: &Hello) -> Evidence {
-    let actual = match hello {
-        Hello::Accepted { version, suite } => t(format!("被接受:版本 {version:#06x} 套件 {suite:#06x}"), format!("accepted: version {version:#06x} suite {suite:#06x}")),
-        Hello::Alert { level, description } => t(format!("TLS 告警 {level}/{description},连接关闭"), format!("TLS alert {level}/{description}, closed")),
-        Hello::Closed => t("连接被关闭", "the connection was closed"),
-        Hello::Unclear => t("应答不明", "an unclear answer"),
-    };
-    let answer = match hello {
-        Hello::Unclear => Answer::Unknown,
-        other => whether(other.refused()),
-    };
-    log.prove(role, t(zh, en), actual, answer)
-}
-
-async fn plain(lab: &Lab<'_>, role: Role, path: &str) -> anyhow::Result<Evidence> {
-    let mut log = lab.log(format!("GET http://{}{path}", lab.target.registry()));
-    let answer = probe::plain_http(lab.target, &mut log, path).await?;
-    let spoke = answer.starts_with(b"HTTP/");
-    let actual = if spoke {
-        same(String::from_utf8_lossy(answer.split(|b| *b == b'\r').next().unwrap_or_default()).into_owned())
-    } else {
-        t(format!("没有 HTTP 应答({} 字节)", answer.len()), format!("no HTTP answer ({} bytes)", answer.len()))
-    };
-    let expected = t("同一端口不应答明文 HTTP(不跳转,不返回内容)", "the port does not answer plain HTTP: no redirect, no content");
-    Ok(log.prove(role, expected, actual, whether(!spoke)))
+    tls::strong(lab.target.port(), |command| lab.log(command), "/v2/", out).await
 }
 
 /// IA-2.S1.
@@ -183,10 +135,10 @@ pub(super) async fn intrusion(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
     }
     tokens(lab, out, &repository, &near).await?;
     traces(lab, out, &repository).await?;
-    out.push(plain(lab, Role::Attack, &format!("/v2/{repository}/manifests/latest")).await?);
+    out.push(tls::plain(lab.target.port(), lab.log(""), Role::Attack, &format!("/v2/{repository}/manifests/latest")).await?);
     let mut log = lab.log("ClientHello TLS 1.0");
-    let hello = probe::hello(lab.target, &mut log, 0x0301, &LEGACY_SUITES).await?;
-    out.push(refused(log, Role::Attack, "以 TLS 1.0 连接被拒绝".into(), "connecting with TLS 1.0 is refused".into(), &hello));
+    let hello = probe::hello(lab.target.port(), &mut log, 0x0301, &LEGACY_SUITES).await?;
+    out.push(tls::refused(log, Role::Attack, "以 TLS 1.0 连接被拒绝".into(), "connecting with TLS 1.0 is refused".into(), &hello));
     let mut log = lab.log(format!("pull {repository}:latest with the right secret"));
     let reply = ground.ci()?.pull(&mut log, &repository, "latest").await?;
     out.push(log.prove(

@@ -4,13 +4,27 @@
 //! any more, so their ClientHello is written by hand (RFC 2246, 4346, 5246) and the server's first
 //! record is read: a ServerHello means it would go on, an alert or a closed connection that it refuses.
 
-use super::Target;
 use crate::evidence::Log;
 use anyhow::Context as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+
+/// A port that should speak TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Port<'a> {
+    pub host: &'a str,
+    pub port: u16,
+    /// Whom its certificate must be from, PEM.
+    pub authority: &'a [u8],
+}
+
+impl std::fmt::Display for Port<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') { write!(f, "[{}]:{}", self.host, self.port) } else { write!(f, "{}:{}", self.host, self.port) }
+    }
+}
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -45,10 +59,10 @@ pub async fn connect(host: &str, port: u16) -> anyhow::Result<TcpStream> {
 }
 
 /// Sends a hand-made ClientHello of `version` (0x0301 is TLS 1.0, 0x0303 is TLS 1.2).
-pub async fn hello(target: &Target, log: &mut Log, version: u16, suites: &[u16]) -> anyhow::Result<Hello> {
-    let bytes = client_hello(&target.host, version, suites, jinwu_trust::random::bytes::<32>());
+pub async fn hello(at: Port<'_>, log: &mut Log, version: u16, suites: &[u16]) -> anyhow::Result<Hello> {
+    let bytes = client_hello(at.host, version, suites, jinwu_trust::random::bytes::<32>());
     log.note(&format!("> ClientHello version={version:#06x} suites={suites:04x?}\n> {}", hex::encode(&bytes)));
-    let mut stream = connect(&target.host, target.port).await?;
+    let mut stream = connect(at.host, at.port).await?;
     stream.write_all(&bytes).await?;
     let answer = first_bytes(&mut stream, 512).await;
     let hello = answer.as_deref().map_or(Hello::Unclear, read_hello);
@@ -57,19 +71,19 @@ pub async fn hello(target: &Target, log: &mut Log, version: u16, suites: &[u16])
 }
 
 /// A real handshake with one version and the installation's CA: protocol and suite, or why not.
-pub async fn handshake(target: &Target, log: &mut Log, version: &'static rustls::SupportedProtocolVersion) -> anyhow::Result<Result<String, String>> {
+pub async fn handshake(at: Port<'_>, log: &mut Log, version: &'static rustls::SupportedProtocolVersion) -> anyhow::Result<Result<String, String>> {
     let mut roots = rustls::RootCertStore::empty();
-    for certificate in rustls_pemfile::certs(&mut target.ca.as_slice()) {
+    for certificate in rustls_pemfile::certs(&mut &*at.authority) {
         roots.add(certificate?)?;
     }
     let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_protocol_versions(&[version])?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let name = rustls::pki_types::ServerName::try_from(target.host.clone())?;
-    let stream = connect(&target.host, target.port).await?;
+    let name = rustls::pki_types::ServerName::try_from(at.host.to_owned())?;
+    let stream = connect(at.host, at.port).await?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
-    log.note(&format!("> TLS handshake, {:?} only, CA pinned, name {}", version.version, target.host));
+    log.note(&format!("> TLS handshake, {:?} only, CA pinned, name {}", version.version, at.host));
     let result = match tokio::time::timeout(PATIENCE, connector.connect(name, stream)).await {
         Err(_) => Err("no answer in time".to_owned()),
         Ok(Err(error)) => Err(error.to_string()),
@@ -86,10 +100,10 @@ pub async fn handshake(target: &Target, log: &mut Log, version: &'static rustls:
 }
 
 /// A plain HTTP request to the same port: the bytes that come back, empty when the connection was closed.
-pub async fn plain_http(target: &Target, log: &mut Log, path: &str) -> anyhow::Result<Vec<u8>> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", target.registry);
+pub async fn plain_http(at: Port<'_>, log: &mut Log, path: &str) -> anyhow::Result<Vec<u8>> {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n");
     log.note(&format!("> (plain TCP) {}", request.trim_end()));
-    let mut stream = connect(&target.host, target.port).await?;
+    let mut stream = connect(at.host, at.port).await?;
     stream.write_all(request.as_bytes()).await?;
     let answer = first_bytes(&mut stream, 4096).await.unwrap_or_default();
     log.note(&format!("< {} bytes: {}", answer.len(), String::from_utf8_lossy(&answer).escape_default()));

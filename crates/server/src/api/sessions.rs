@@ -96,7 +96,7 @@ async fn me(call: Call) -> Answer {
         .collect();
     json(json!({
         "name": caller.account.name, "role": caller.account.role, "two_factor": caller.session.two_factor,
-        "initial_password": caller.account.initial, "projects": projects,
+        "initial_password": caller.account.initial, "projects": projects, "source": call.source,
     }))
 }
 
