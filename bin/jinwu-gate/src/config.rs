@@ -17,6 +17,9 @@ pub(crate) struct Config {
     /// 本关口的名称 / name of this gate
     #[arg(long, env = "JINWU_GATE_NAME", default_value = "gate")]
     pub(crate) name: String,
+    /// 本关口自己的镜像,带摘要:服务端不在时仍按最后的裁决放行其重建 / the gate's own image, with its digest: while the server is away its last verdict holds, so that its pods can be made again
+    #[arg(long, env = "JINWU_GATE_IMAGE")]
+    pub(crate) image: Option<String>,
     /// 集群外运行时的 kubeconfig / kubeconfig, when it runs outside the cluster
     #[arg(long, env = "KUBECONFIG")]
     pub(crate) kubeconfig: Option<PathBuf>,

@@ -32,11 +32,13 @@ struct Inner {
     known: Mutex<HashMap<String, ImageAnswer>>,
     asked: Mutex<HashMap<String, Asked>>,
     changed: AtomicBool,
+    /// The gate's own image.
+    own: Option<String>,
 }
 
 impl Images {
-    /// With what an earlier process kept in `file`.
-    pub(crate) fn open(server: Arc<Server>, file: &Path, patience: Duration) -> Self {
+    /// With what an earlier process kept in `file`; `own` is the gate's own image, by digest.
+    pub(crate) fn open(server: Arc<Server>, file: &Path, patience: Duration, own: Option<&str>) -> Self {
         let kept: Vec<ImageAnswer> = std::fs::read(file).ok().and_then(|b| serde_json::from_slice(&b).ok()).unwrap_or_default();
         let known = kept.into_iter().map(|a| (a.reference.clone(), a)).collect();
         Images(Arc::new(Inner {
@@ -46,7 +48,27 @@ impl Images {
             known: Mutex::new(known),
             asked: Mutex::default(),
             changed: AtomicBool::new(false),
+            own: own.and_then(ImageReference::parse).filter(|r| r.digest.is_some()).map(|r| r.full()),
         }))
+    }
+
+    /// Asks about the gate's own image, so that its verdict is at hand when a pod of the gate is made.
+    pub(crate) async fn about_own(&self, rules: &Rules) -> Option<ImageAnswer> {
+        let own = self.0.own.as_deref().and_then(ImageReference::parse)?;
+        self.about(&[own], rules).await.into_values().next()
+    }
+
+    /// What another gate was told about this image. An own answer is newer.
+    pub(crate) fn recall_own(&self, answer: ImageAnswer) {
+        if self.0.own.as_ref() == Some(&answer.reference) {
+            self.0.known.lock().entry(answer.reference.clone()).or_insert(answer);
+        }
+    }
+
+    /// The last word about the gate's own image, however old: without it no pod of the gate could be made again
+    /// while the server is away. It is bound to a digest, and no other image gains by it.
+    fn last_of_own(&self, full: &str) -> Option<ImageAnswer> {
+        (self.0.own.as_deref() == Some(full)).then(|| self.0.known.lock().get(full).cloned())?
     }
 
     /// What is known of these, as far as it can be had in time. Registries that are not ours are not
@@ -73,6 +95,7 @@ impl Images {
         if !asking.is_empty() {
             let all = join_all(asking.into_iter().map(|(name, asked)| async move {
                 let answer = tokio::time::timeout(self.0.patience, asked).await.ok().flatten();
+                let answer = answer.or_else(|| self.last_of_own(&name));
                 (name, answer)
             }));
             answers.extend(all.await.into_iter().filter_map(|(name, answer)| Some((name, answer?))));
@@ -120,7 +143,7 @@ impl Images {
     fn keep(&self, answer: ImageAnswer) {
         let mut known = self.0.known.lock();
         if known.len() >= MOST
-            && let Some(first) = known.values().min_by_key(|a| a.valid_until).map(|a| a.reference.clone())
+            && let Some(first) = known.values().filter(|a| self.0.own.as_ref() != Some(&a.reference)).min_by_key(|a| a.valid_until).map(|a| a.reference.clone())
         {
             known.remove(&first);
         }
@@ -135,7 +158,7 @@ impl Images {
             if !self.0.changed.swap(false, Ordering::Relaxed) {
                 continue;
             }
-            let list: Vec<ImageAnswer> = self.0.known.lock().values().filter(|a| now() < a.valid_until).cloned().collect();
+            let list: Vec<ImageAnswer> = self.0.known.lock().values().filter(|a| now() < a.valid_until || self.0.own.as_ref() == Some(&a.reference)).cloned().collect();
             let file = self.0.file.clone();
             let saved = tokio::task::spawn_blocking(move || jinwu_trust::files::write(&file, &serde_json::to_vec(&list).unwrap_or_default(), 0o600)).await;
             if let Ok(Err(error)) = saved {

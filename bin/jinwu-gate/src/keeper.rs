@@ -9,7 +9,7 @@ use crate::state::{Gate, now};
 use anyhow::Context as _;
 use base64::Engine as _;
 use futures::StreamExt;
-use jinwu_admission::protocol::Signed;
+use jinwu_admission::protocol::{ImageAnswer, Signed};
 use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, TLS_SECRET, webhooks};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use k8s_openapi::api::core::v1::Secret;
@@ -91,6 +91,19 @@ impl Keeper {
         let patch = serde_json::json!({"stringData": {"bundle.json": text}});
         if let Err(error) = self.secrets.patch(BUNDLE_SECRET, &PatchParams::default(), &Patch::Merge(patch)).await {
             tracing::warn!(%error, "the bundle could not be kept in the cluster");
+        }
+    }
+
+    /// What some gate was told about its own image.
+    pub(crate) async fn own_image(&self) -> Option<ImageAnswer> {
+        let secret = self.secrets.get(BUNDLE_SECRET).await.ok()?;
+        serde_json::from_slice(&secret.data?.get("own-image.json")?.0).ok()
+    }
+
+    pub(crate) async fn keep_own_image(&self, answer: &ImageAnswer) {
+        let patch = serde_json::json!({"stringData": {"own-image.json": serde_json::to_string(answer).unwrap_or_default()}});
+        if let Err(error) = self.secrets.patch(BUNDLE_SECRET, &PatchParams::default(), &Patch::Merge(patch)).await {
+            tracing::warn!(%error, "the verdict of the gate's own image could not be kept in the cluster");
         }
     }
 

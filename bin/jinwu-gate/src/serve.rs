@@ -46,7 +46,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         None => jinwu_trust::tls::ensure_certificates(&folder, &config.names)?,
     };
     let tls: Tls = Arc::new(RwLock::new(jinwu_trust::tls::server_config(&certificates)?));
-    let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience));
+    let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience), config.image.as_deref());
     let namespaces = client.as_ref().map_or_else(Namespaces::nowhere, Namespaces::watch);
     let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
     let gate = Arc::new(Gate::new(config, images.clone(), namespaces, spool));
@@ -55,9 +55,11 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let listener = TcpListener::bind(gate.config.listen).await.with_context(|| format!("listen on {}", gate.config.listen))?;
     tracing::info!(address = %listener.local_addr()?, name = gate.config.name, "listening");
     tokio::spawn(images.save_regularly());
+    tokio::spawn(server.clone().follow());
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), keeper.clone()));
     let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
     if let Some(keeper) = keeper {
+        tokio::spawn(sync::own_image(gate.clone(), keeper.clone()));
         tokio::spawn(renew(keeper.clone(), tls.clone()));
         tokio::spawn(install_once_ready(keeper, gate.clone()));
     }
@@ -105,6 +107,11 @@ async fn recall(gate: &Gate, server: &Server, keeper: Option<&Keeper>) {
     }
     if let Some(bundle) = bundle {
         sync::take(gate, bundle);
+    }
+    if let Some(keeper) = keeper
+        && let Some(answer) = keeper.own_image().await
+    {
+        gate.images.recall_own(answer);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::spool::Reader;
 use crate::state::Gate;
 use jinwu_admission::Rules;
-use jinwu_admission::protocol::{Batch, Bundle, Signed};
+use jinwu_admission::protocol::{Batch, Bundle, Knowledge, Signed};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +59,25 @@ pub(crate) async fn bundles(gate: Arc<Gate>, server: Arc<Server>, keeper: Option
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(Duration::from_secs(10));
             }
+        }
+    }
+}
+
+/// Keeps the verdict of the gate's own image at hand and in the cluster, by every new generation of verdicts.
+pub(crate) async fn own_image(gate: Arc<Gate>, keeper: Arc<Keeper>) {
+    let mut kept = String::new();
+    loop {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let Some(rules) = gate.rules() else { continue };
+        if kept == rules.bundle.verdict_generation {
+            continue;
+        }
+        if let Some(answer) = gate.images.about_own(&rules).await
+            && answer.verdict_generation == rules.bundle.verdict_generation
+            && matches!(answer.knowledge, Knowledge::Judged { .. })
+        {
+            keeper.keep_own_image(&answer).await;
+            kept.clone_from(&answer.verdict_generation);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Clusters and their gates.
 //!
 //! * [`cluster`], [`entry`]: what is kept of a cluster, and leave to enter its containers.
+//! * `kept`: the secrets of its gates.
 //! * [`bundle`]: everything a gate decides by, signed; what expires leaves it by itself.
 //! * [`verdict`]: the generation of everything that may change what is known about an image.
 //! * [`images`]: what is known about an image reference; [`recheck`] asks again for what runs already.
@@ -15,6 +16,7 @@ pub mod cluster;
 pub mod entry;
 pub mod http;
 pub mod images;
+mod kept;
 pub(crate) mod recheck;
 pub mod records;
 pub mod verdict;
@@ -24,7 +26,8 @@ use crate::clusters::images::Images;
 use crate::clusters::recheck::Seen;
 use crate::clusters::records::Windows;
 use crate::clusters::verdict::Cached;
-use cluster::{Cluster, Kept};
+use cluster::Cluster;
+use kept::Kept;
 use entry::EntryRequest;
 use jinwu_admission::protocol::GateStatus;
 use jinwu_documents::Store;
@@ -151,16 +154,21 @@ impl Clusters {
     }
 
     /// The cluster whose secret this is. Every cluster's is compared, each in constant time.
-    pub fn by_secret(&self, secret: &str) -> Option<String> {
-        let given = cluster::fingerprint(secret);
+    pub fn by_secret(&self, secret: &str, now: i64) -> Option<String> {
+        let given = kept::fingerprint(secret);
         let state = self.state.read();
         let mut found = None;
         for kept in state.clusters.values() {
-            if kept.has_secret(&given) {
+            if kept.has_secret(&given, now) {
                 found = Some(kept.cluster.name.clone());
             }
         }
         found
+    }
+
+    /// Until when former secrets of a cluster stand, Unix milliseconds.
+    pub fn former_secrets(&self, cluster: &str, now: i64) -> Vec<i64> {
+        self.state.read().clusters.get(cluster).map(|k| k.former(now).collect()).unwrap_or_default()
     }
 
     /// A gate has reported. The one silent longest is forgotten beyond [`MAX_GATES`].

@@ -71,7 +71,12 @@ impl VerifyingKey {
 
     pub fn load(path: &Path) -> Result<Self, TrustError> {
         let text = String::from_utf8(files::read(path)?).map_err(|e| malformed(path, e.to_string()))?;
-        ed25519_dalek::VerifyingKey::from_public_key_pem(&text).map(VerifyingKey).map_err(|e| malformed(path, e.to_string()))
+        Self::from_pem(&text).ok_or_else(|| malformed(path, "not an Ed25519 public key in PEM".into()))
+    }
+
+    /// SubjectPublicKeyInfo PEM of an Ed25519 key.
+    pub fn from_pem(text: &str) -> Option<Self> {
+        ed25519_dalek::VerifyingKey::from_public_key_pem(text).ok().map(VerifyingKey)
     }
 
     /// SubjectPublicKeyInfo PEM.

@@ -35,16 +35,25 @@ async fn a_secret_opens_its_own_cluster_and_no_other_does() -> anyhow::Result<()
     assert_eq!(server.http.get(server.url("/gate/v1/bundle")).send().await?.status(), 401);
     assert_eq!(server.call("GET", "/me", Some(&first.secret), None).await?.status, 401, "a cluster's secret is no session");
 
-    // The old secret ends at once, also for who waits with it.
+    // The old secret stands beside the new one until it is ended, then at once, also for who waits with it.
+    let rotated = system.ok("POST", "/clusters/first/secret", Some(&json!({}))).await?;
+    let renewed = Gate { secret: rotated["secret"].as_str().unwrap_or_default().to_owned(), key: first.key.clone() };
+    let until = rotated["former_until"].as_i64().unwrap_or(0) - now();
+    assert!((86_000_000..=86_400_000).contains(&until), "{until} ms");
+    for gate in [&first, &renewed] {
+        assert_eq!(gate.newest(&server).await?.cluster, "first");
+    }
+    assert_eq!(system.ok("GET", "/clusters/first", None).await?["former_secrets_until"], json!([rotated["former_until"]]));
     let waiting = first.bundle(&server, &bundle.generation, 20);
-    let rotate = async {
+    let end = async {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        system.ok("POST", "/clusters/first/secret", Some(&json!({}))).await
+        system.ok("DELETE", "/clusters/first/secret", None).await
     };
-    let (waited, rotated) = tokio::join!(waiting, rotate);
+    let (waited, ended) = tokio::join!(waiting, end);
     assert!(waited.err().is_some_and(|e| e.to_string().contains("401")));
-    let renewed = Gate { secret: rotated?["secret"].as_str().unwrap_or_default().to_owned(), key: first.key.clone() };
+    assert_eq!(ended?["ended"], 1);
     assert_eq!(renewed.newest(&server).await?.cluster, "first");
+    assert_eq!(system.ok("DELETE", "/clusters/first/secret", None).await?["ended"], 0);
     system.ok("DELETE", "/clusters/second", None).await?;
     assert!(second.newest(&server).await.err().is_some_and(|e| e.to_string().contains("401")));
 

@@ -29,8 +29,13 @@ pub(crate) enum Cluster {
     Show { name: String },
     /// 删除集群;其关口不再得到应答 / remove a cluster; its gates are answered no more
     Remove { name: String },
-    /// 更换密钥,旧密钥立即失效 / a new secret; the old one ends at once
-    Secret { name: String },
+    /// 更换密钥;旧密钥再有效 24 小时,供关口改用新密钥 / a new secret; the old one stands 24 h longer, until gates have the new one
+    Secret {
+        name: String,
+        /// 不签发新密钥,旧密钥立即失效 / issue none; former secrets end at once
+        #[arg(long)]
+        now: bool,
+    },
     /// 策略最强的动作:放行/告警/拦截,或 default(仅命名空间)/ the strongest any policy may act: allow, alert, block, or default
     Enforce {
         cluster: String,
@@ -137,7 +142,8 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Show { name } => return print::show(common, &name).await,
         Cluster::Entries { cluster } => return print::entries(common, &cluster).await,
         Cluster::Add { name, level } => return print::secret(common, "/clusters", &json!({"name": name, "level": level})).await,
-        Cluster::Secret { name } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
+        Cluster::Secret { name, now: true } => (System, Method::DELETE, of(&name, "/secret"), None),
+        Cluster::Secret { name, now: false } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
         Cluster::Rights => return Ok(install::rights(common)),

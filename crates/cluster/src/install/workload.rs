@@ -35,7 +35,9 @@ fn deployment(i: &Installation) -> Value {
         "image": i.image,
         "args": ["serve"],
         "ports": [{"name": "https", "containerPort": POD_PORT}],
-        "env": [{"name": "JINWU_GATE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
+        "env": [{"name": "JINWU_GATE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+            // By this it knows its own image, whose verdict it keeps for the time the server is away.
+            {"name": "JINWU_GATE_IMAGE", "value": i.image}],
         "readinessProbe": probe("/readyz"),
         "livenessProbe": probe("/healthz"),
         "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},

@@ -42,7 +42,8 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint { method: Method::POST, path: "/clusters", who: write, summary: "登记集群;密钥只显示这一次 / register a cluster; its secret is shown this once", run: |c| Box::pin(create(c)) },
         Endpoint { method: Method::GET, path: "/clusters/{cluster}", who: read, summary: "集群的设置与关口状态 / a cluster's settings and its gates' state", run: |c| Box::pin(show(c)) },
         Endpoint { method: Method::DELETE, path: "/clusters/{cluster}", who: write, summary: "删除集群 / remove a cluster", run: |c| Box::pin(remove(c)) },
-        Endpoint { method: Method::POST, path: "/clusters/{cluster}/secret", who: write, summary: "更换集群密钥 / a new secret for the cluster", run: |c| Box::pin(secret(c)) },
+        Endpoint { method: Method::POST, path: "/clusters/{cluster}/secret", who: write, summary: "更换集群密钥;旧密钥再有效 24 小时 / a new secret for the cluster; the old one stands 24 h longer", run: |c| Box::pin(secret(c)) },
+        Endpoint { method: Method::DELETE, path: "/clusters/{cluster}/secret", who: write, summary: "旧密钥立即失效 / ends former secrets at once", run: |c| Box::pin(end_former(c)) },
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/enforcement", who: guard, summary: "命名空间内策略最强的动作 / the strongest any policy may act in a namespace", run: |c| Box::pin(enforce(c)) },
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/policies/{policy}", who: guard, summary: "在命名空间切换策略 / switch a policy in a namespace", run: |c| Box::pin(switch(c)) },
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/settings", who: guard, summary: "许可的仓库、可改等级者、沙箱运行时、缺省等级 / allowed registries, who may set levels, sandboxed runtimes, default level", run: |c| Box::pin(set(c)) },
@@ -93,6 +94,7 @@ fn view(call: &Call, cluster: &Cluster) -> Result<Value, ApiError> {
     let mut view = json(cluster)?;
     if let Some(map) = view.as_object_mut() {
         map.insert("gates".into(), json(call.app.clusters.gates(&cluster.name))?);
+        map.insert("former_secrets_until".into(), json(call.app.clusters.former_secrets(&cluster.name, call.app.now()))?);
         let bundle = crate::clusters::bundle::present(&call.app, &cluster.name);
         map.insert("generation".into(), bundle.map(|b| b.generation.clone()).into());
     }
@@ -134,8 +136,14 @@ async fn remove(call: Call) -> Answer {
 async fn secret(call: Call) -> Answer {
     let name = call.part("cluster");
     let entry = call.entry(Kind::Cluster, "secret-change", &format!("cluster:{name}"));
-    let secret = call.change(entry, move |app| app.clusters.new_secret(&name)).await?;
-    json(json!({"secret": secret.reveal(), "verify_key": call.app.clusters.verifying_key().to_pem()}))
+    let (secret, until) = call.change(entry, move |app| app.clusters.new_secret(&name, app.now())).await?;
+    json(json!({"secret": secret.reveal(), "former_until": until, "verify_key": call.app.clusters.verifying_key().to_pem()}))
+}
+
+async fn end_former(call: Call) -> Answer {
+    let name = call.part("cluster");
+    let entry = call.entry(Kind::Cluster, "former-secrets-end", &format!("cluster:{name}"));
+    json(json!({"ended": call.change(entry, move |app| app.clusters.end_former_secrets(&name, app.now())).await?}))
 }
 
 // === impl SetMode ===

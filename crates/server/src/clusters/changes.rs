@@ -1,7 +1,8 @@
 //! Changes of clusters, each written before it counts.
 
-use super::cluster::{Cluster, Component, Kept, Settings};
+use super::cluster::{Cluster, Component, Settings};
 use super::entry::{EntryRequest, MAX_REQUESTS, MAX_WAITING};
+use super::kept::Kept;
 use super::{ClusterError, Clusters, MAX_CLUSTERS};
 use jinwu_admission::protocol::BlockedSubject;
 use jinwu_documents::Write;
@@ -24,14 +25,24 @@ impl Clusters {
         Ok((cluster, Masked::new(secret)))
     }
 
-    /// A new secret; the old one ends at once.
-    pub fn new_secret(&self, name: &str) -> Result<Masked, ClusterError> {
+    /// A new secret, and until when the old one stands (Unix milliseconds): gates read theirs anew in time.
+    pub fn new_secret(&self, name: &str, now: i64) -> Result<(Masked, i64), ClusterError> {
         let mut state = self.state.write();
         let old = state.clusters.get(name).ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;
-        let (kept, secret) = Kept::new(old.cluster.clone());
+        let (kept, secret, until) = old.renewed(now);
         self.store.apply(&[Write::put("cluster", name, &kept)?])?;
         state.clusters.insert(name.to_owned(), kept);
-        Ok(Masked::new(secret))
+        Ok((Masked::new(secret), until))
+    }
+
+    /// Ends former secrets at once; gives how many there were.
+    pub fn end_former_secrets(&self, name: &str, now: i64) -> Result<usize, ClusterError> {
+        let mut state = self.state.write();
+        let old = state.clusters.get(name).ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;
+        let (kept, ended) = old.alone(now);
+        self.store.apply(&[Write::put("cluster", name, &kept)?])?;
+        state.clusters.insert(name.to_owned(), kept);
+        Ok(ended)
     }
 
     /// Forgets a cluster and all that belongs to it; its gates are no longer answered.

@@ -60,14 +60,6 @@ pub struct Settings {
     pub sandboxed_runtimes: Option<Vec<String>>,
 }
 
-/// A cluster and what is never shown of it.
-#[derive(Clone, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) cluster: Cluster,
-    /// SHA-256 of the secret, hexadecimal.
-    secret: String,
-}
-
 /// Runtime classes usually bound to a sandbox.
 const SANDBOXED: [&str; 5] = ["gvisor", "runsc", "kata", "kata-qemu", "kata-clh"];
 /// Entries of one list at most.
@@ -192,26 +184,6 @@ impl Component {
     }
 }
 
-// === impl Kept ===
-
-impl Kept {
-    /// A cluster with a new secret, which is told once.
-    pub(super) fn new(cluster: Cluster) -> (Self, String) {
-        let secret = format!("jwg_{}", hex::encode(jinwu_trust::random::bytes::<32>()));
-        (Kept { cluster, secret: fingerprint(&secret) }, secret)
-    }
-
-    pub(super) fn has_secret(&self, fingerprint: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        self.secret.as_bytes().ct_eq(fingerprint.as_bytes()).into()
-    }
-}
-
-/// What is kept in a secret's place.
-pub(super) fn fingerprint(secret: &str) -> String {
-    hex::encode(jinwu_trust::sha256(secret.as_bytes()))
-}
-
 /// RFC 1123 label, as namespaces are named.
 pub(super) fn label(what: &str, name: &str) -> Result<(), ClusterError> {
     let bytes = name.as_bytes();
@@ -319,16 +291,6 @@ mod tests {
         }
         assert!(public_key("-----BEGIN PUBLIC KEY-----\nxx\n-----END PUBLIC KEY-----").is_err());
         assert!(public_key(&jinwu_trust::SigningKey::generate().verifying_key().to_pem()).is_ok());
-    }
-
-    #[test]
-    fn a_secret_is_recognised_and_not_kept() {
-        let (kept, secret) = Kept::new(Cluster::new("prod", ProtectionLevel::FOUR, 1).unwrap());
-        assert_eq!(secret.len(), 4 + 64);
-        assert!(kept.has_secret(&fingerprint(&secret)));
-        assert!(!kept.has_secret(&fingerprint("jwg_other")));
-        let (stored, shown) = (serde_json::to_string(&kept).unwrap(), serde_json::to_string(&kept.cluster).unwrap());
-        assert!(!stored.contains(&secret) && !shown.contains(&fingerprint(&secret)));
     }
 
     #[test]

@@ -136,7 +136,7 @@ async fn take(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>
 /// Which cluster asks. A refusal is recorded, a flood of them counted.
 async fn authenticate(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Result<String, ApiError> {
     let given = bearer(headers);
-    if let Some(cluster) = given.as_deref().filter(|s| s.len() <= 256).and_then(|s| app.clusters.by_secret(s)) {
+    if let Some(cluster) = given.as_deref().filter(|s| s.len() <= 256).and_then(|s| app.clusters.by_secret(s, app.now())) {
         return Ok(cluster);
     }
     let source = app.source(peer.ip(), headers);
