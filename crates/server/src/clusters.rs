@@ -5,6 +5,7 @@
 //! * [`bundle`]: everything a gate decides by, signed; what expires leaves it by itself.
 //! * [`verdict`]: the generation of everything that may change what is known about an image.
 //! * [`images`]: what is known about an image reference; [`recheck`] asks again for what runs already.
+//! * [`preview`]: what of a cluster would be refused, were everything enforced.
 //! * [`records`]: records of gates on their way to the ledger, each once.
 //! * [`http`]: the endpoints gates ask.
 //!
@@ -17,6 +18,7 @@ pub mod entry;
 pub mod http;
 pub mod images;
 mod kept;
+pub mod preview;
 pub(crate) mod recheck;
 pub mod records;
 pub mod verdict;

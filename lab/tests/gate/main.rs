@@ -3,6 +3,7 @@
 mod bundle;
 mod images;
 mod people;
+mod preview;
 mod recheck;
 mod records;
 

@@ -1,6 +1,7 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
 mod install;
+mod preview;
 mod print;
 
 use super::people::act;
@@ -109,6 +110,8 @@ pub(crate) enum Cluster {
     Base(Base),
     /// 打印安装关口的清单,交给 kubectl apply -f - / print the manifests of the gate, for kubectl apply -f -
     Install(install::Arguments),
+    /// 预演:列出拦截之下会被拒绝的在用工作负载;有则退出码为 1 / what of the running workloads would be refused; exit code 1 if any
+    Preview(preview::Arguments),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -146,6 +149,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Secret { name, now: false } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
+        Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Rights => return Ok(install::rights(common)),
         Cluster::Remove { name } => (System, Method::DELETE, of(&name, ""), None),
         Cluster::Enforce { cluster, mode, namespace } => {

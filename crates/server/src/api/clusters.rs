@@ -3,6 +3,7 @@
 
 mod entries;
 mod platform;
+mod preview;
 
 use super::{Answer, ApiError, Call, Endpoint, Who, json};
 use crate::clusters::ClusterError;
@@ -50,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     ];
     all.extend(platform::endpoints());
     all.extend(entries::endpoints());
+    all.extend(preview::endpoints());
     all
 }
 
