@@ -1,5 +1,6 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
+mod inspect;
 mod install;
 mod preview;
 mod print;
@@ -112,6 +113,16 @@ pub(crate) enum Cluster {
     Install(install::Arguments),
     /// 预演:列出拦截之下会被拒绝的在用工作负载;有则退出码为 1 / what of the running workloads would be refused; exit code 1 if any
     Preview(preview::Arguments),
+    /// 按 kubeconfig 检查集群,只读,不安装任何东西 / inspect a cluster by its kubeconfig: read only, nothing installed
+    Inspect(inspect::Inspect),
+    /// 集群由什么组成 / what a cluster is made of
+    Inventory(inspect::Access),
+    /// 谁可以对资源做某事 / who may do something with a resource
+    WhoCan(inspect::WhoCan),
+    /// 主体的有效权限 / the effective rights of a subject
+    Can(inspect::Who),
+    /// 通往集群管理员或节点的最短路径 / shortest paths to cluster-admin or to a node
+    Paths(inspect::Whose),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -151,6 +162,11 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Install(arguments) => return install::install(common, arguments).await,
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Rights => return Ok(install::rights(common)),
+        Cluster::Inspect(args) => return inspect::inspect(common, args).await,
+        Cluster::Inventory(access) => return inspect::inventory(common, access).await,
+        Cluster::WhoCan(args) => return inspect::who_can(common, args).await,
+        Cluster::Can(args) => return inspect::can(common, args).await,
+        Cluster::Paths(args) => return inspect::paths(common, args).await,
         Cluster::Remove { name } => (System, Method::DELETE, of(&name, ""), None),
         Cluster::Enforce { cluster, mode, namespace } => {
             (Security, Method::PUT, of(&cluster, "/enforcement"), Some(json!({"namespace": namespace, "mode": parse(&mode)?})))

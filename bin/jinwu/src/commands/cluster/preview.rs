@@ -7,7 +7,7 @@ use crate::client::Client;
 use crate::output::{say, text};
 use anyhow::Context as _;
 use http::Method;
-use jinwu_cluster::collect::{KINDS, Listed, pages};
+use jinwu_cluster::running::{KINDS, Listed, pages};
 use owners::Owners;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
