@@ -103,6 +103,10 @@ impl Cluster {
         Ok(cluster)
     }
 
+    pub(crate) fn client(&self) -> &kube::Client {
+        &self.client
+    }
+
     /// `host:port` of the API server.
     pub fn address(&self) -> String {
         match self.host.contains(':') {

@@ -12,27 +12,30 @@ mod deployment;
 mod entry;
 mod identity;
 mod isolation;
+mod permission;
 mod platform;
 mod policy;
 mod tls;
 
 use crate::cluster::Cluster;
 use crate::cluster::field::Field;
-use crate::evidence::{Evidence, Log};
+use crate::evidence::{Evidence, Log, Role};
 use crate::ground::Ground;
 use crate::target::{As, Target};
 use anyhow::{Context as _, bail};
 use http::Method;
 use jinwu_identity::AdminRole;
-use jinwu_model::{PolicyId, ProtectionLevel, Text};
+use jinwu_inventory::{Inventory, NotRead};
+use jinwu_model::{ClauseId, PolicyId, ProtectionLevel, Text, Verdict};
+use jinwu_standard::verdict::Answer;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Clauses with steps.
-pub const CLAUSES: [&str; 13] = ["IA-1", "IA-2", "IA-3", "AC-2", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
+pub const CLAUSES: [&str; 14] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
 
 /// Those of them that speak of a cluster alone: without one nothing can be said.
-pub const OF_CLUSTERS: [&str; 5] = ["IA-1", "IA-3", "AC-5", "IP-6", "CC-1"];
+pub const OF_CLUSTERS: [&str; 6] = ["IA-1", "IA-3", "AC-1", "AC-5", "IP-6", "CC-1"];
 
 /// What steps work with.
 pub struct Lab<'a> {
@@ -55,11 +58,17 @@ pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Re
         "IA-3.C1" => entry::mechanism(lab, out).await,
         "IA-3.C2" => entry::secure_protocol(lab, out).await,
         "IA-3.S1" => entry::intrusion(lab, out).await,
+        "AC-1.C1" => permission::roles(lab, out).await,
+        "AC-1.C2" => permission::fine_grained(lab, out).await,
+        "AC-1.S1" => permission::matrix(lab, out).await,
         "AC-5.C1" => isolation::runtimes(lab, out).await,
         "AC-5.C2" => isolation::kernels(lab, out).await,
         "AC-5.S1" => isolation::escape_drill(lab, out).await,
         "CC-1.C1" => availability::orchestration(lab, out).await,
+        "CC-1.C2" => availability::recovery(lab, out).await,
+        "CC-1.C3" => availability::elasticity(lab, out).await,
         "CC-1.S1" => availability::failure_and_load(lab, out).await,
+        "IP-6.C1" => deployment::running(lab, out).await,
         "IP-6.C2" => deployment::privileged(lab, out).await,
         "IA-2.C1" => identity::mechanism(lab, out).await,
         "IA-2.C2" => identity::secure_protocol(lab, out).await,
@@ -137,6 +146,13 @@ impl<'a> Lab<'a> {
         self.field.context("no drill ground in the cluster")
     }
 
+    /// What the cluster is made of, and what of it could not be read.
+    async fn inventory(&self, log: &mut Log) -> anyhow::Result<(Inventory, Vec<NotRead>)> {
+        let read = jinwu_cluster::collect(self.cluster()?.client()).await.context("inventory")?;
+        log.note(&format!("# {} pods, {} roles, {} bindings read; not read: {:?}", read.0.pods.len(), read.0.roles.len(), read.0.bindings.len(), read.1));
+        Ok(read)
+    }
+
     /// True when any guard is deliberately off.
     fn any_off(&self) -> bool {
         !self.guards_off.is_empty()
@@ -166,6 +182,39 @@ impl<'a> Lab<'a> {
             .filter(|(name, level)| *level >= u64::from(self.level.get()) && !name.starts_with(crate::ground::LABEL))
             .collect())
     }
+}
+
+/// What inspecting the cluster by the inventory found for a clause, one check a piece of evidence.
+async fn findings(lab: &Lab<'_>, out: &mut Vec<Evidence>, clause: &str) -> anyhow::Result<()> {
+    let mut log = lab.cluster()?.log("inventory");
+    let (inventory, not_read) = lab.inventory(&mut log).await?;
+    let id: ClauseId = clause.parse().map_err(anyhow::Error::msg)?;
+    let all = jinwu_inventory::inspect(&jinwu_inventory::Facts { inventory: &inventory, not_read: &not_read }, Some(&id));
+    let mut by_check: Vec<(&str, Vec<&jinwu_inventory::Finding>)> = Vec::new();
+    for finding in all.iter().filter(|f| !f.asset.contains(crate::ground::LABEL)) {
+        match by_check.iter_mut().find(|(check, _)| *check == finding.check) {
+            Some((_, list)) => list.push(finding),
+            None => by_check.push((finding.check, vec![finding])),
+        }
+    }
+    for (check, list) in by_check {
+        let mut log = lab.cluster()?.log(format!("jinwu cluster inspect --clause {clause} ({check})"));
+        let mut shown = Vec::new();
+        for finding in &list {
+            log.note(&format!("{} {}: {}\n{}", finding.verdict, finding.asset, finding.actual.en, finding.evidence));
+            shown.push((format!("{}:{}", finding.asset, finding.actual.zh), format!("{}: {}", finding.asset, finding.actual.en)));
+        }
+        let answer = match () {
+            () if list.iter().any(|f| matches!(f.verdict, Verdict::Fails | Verdict::Partial)) => Answer::Negative,
+            () if list.iter().any(|f| f.verdict == Verdict::Unconfirmed) => Answer::Unknown,
+            () if list.iter().all(|f| f.verdict == Verdict::NotApplicable) => Answer::NotApplicable,
+            () => Answer::Affirmative,
+        };
+        let (zh, en): (Vec<String>, Vec<String>) = shown.into_iter().take(12).unzip();
+        let expected = list.first().map(|f| f.expected.clone()).unwrap_or_default();
+        out.push(log.prove(Role::State, expected, Text::new(zh.join(";"), en.join("; ")), answer));
+    }
+    Ok(())
 }
 
 fn t(zh: impl Into<String>, en: impl Into<String>) -> Text {

@@ -2,13 +2,15 @@
 
 use super::{Lab, same, t};
 use crate::cluster::manifest::{PRIVILEGED, pod, spec};
-use crate::cluster::{Who, message};
+use crate::cluster::{Who, items, message, name_of};
 use crate::evidence::{Evidence, Role, whether};
 use crate::sample::{self, Sample};
-use crate::target::Reply;
+use crate::target::{As, Reply};
 use crate::target::registry::escape;
 use crate::trail;
 use anyhow::{Context as _, bail};
+use http::Method;
+use jinwu_identity::AdminRole::SecurityAdministrator as Security;
 use jinwu_model::{Mode, PolicyId, Text};
 use jinwu_standard::verdict::Answer;
 use serde_json::{Value, json};
@@ -107,7 +109,7 @@ pub(super) async fn stocked(lab: &Lab<'_>, sample: &Sample, tag: &str) -> anyhow
 /// The mode a policy has by default at the asked level.
 async fn default_mode(lab: &Lab<'_>, policy: &str) -> anyhow::Result<Option<Mode>> {
     let mut log = lab.log("GET /api/v1/policies");
-    let answer = lab.get(&mut log, jinwu_identity::AdminRole::SecurityAdministrator, "/policies").await?;
+    let answer = lab.get(&mut log, Security, "/policies").await?;
     let found = answer["policies"].as_array().into_iter().flatten().find(|p| p["id"] == policy).cloned().unwrap_or_default();
     Ok(found["modes"][lab.level.to_string()].as_str().and_then(|m| m.parse().ok()))
 }
@@ -116,7 +118,7 @@ async fn default_mode(lab: &Lab<'_>, policy: &str) -> anyhow::Result<Option<Mode
 pub(super) async fn gates(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
     let cluster = lab.cluster()?;
     let mut log = lab.log(format!("GET /api/v1/clusters/{}", cluster.name));
-    let shown = lab.get(&mut log, jinwu_identity::AdminRole::SecurityAdministrator, &format!("/clusters/{}", escape(&cluster.name))).await?;
+    let shown = lab.get(&mut log, Security, &format!("/clusters/{}", escape(&cluster.name))).await?;
     let now = crate::ground::now();
     let gates: Vec<&str> = shown["gates"].as_object().into_iter().flatten().filter(|(_, g)| g["seen"].as_i64().is_some_and(|s| now - s < 120_000)).map(|(n, _)| n.as_str()).collect();
     out.push(log.prove(
@@ -140,6 +142,65 @@ pub(super) async fn gates(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Res
         if lab.level.get() >= 3 { whether(weak.is_empty()) } else { Answer::NotApplicable },
     ));
     Ok(())
+}
+
+/// IP-6.C1: what runs already, judged as if everything were enforced.
+pub(super) async fn running(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
+    let cluster = lab.cluster()?;
+    let mut log = cluster.log(format!("list pods; POST /api/v1/clusters/{}/preview", cluster.name));
+    let namespaces = cluster.act(&mut log, Who::Operator, Method::GET, "/api/v1/namespaces", None).await?;
+    let levels: std::collections::BTreeMap<&str, &Value> = items(&namespaces).map(|n| (name_of(n), &n["metadata"]["labels"]["jinwu.io/level"])).collect();
+    let (mut seen, mut faults, mut next) = (0, Vec::new(), String::new());
+    loop {
+        let mut quiet = cluster.log("");
+        let page = cluster.act(&mut quiet, Who::Operator, Method::GET, &format!("/api/v1/pods?limit=100{next}"), None).await?;
+        let pods: Vec<&Value> = items(&page).filter(|p| !p["metadata"]["namespace"].as_str().unwrap_or_default().starts_with(crate::ground::LABEL)).collect();
+        let objects: Vec<Value> = pods
+            .iter()
+            .map(|p| {
+                let level = levels.get(p["metadata"]["namespace"].as_str().unwrap_or_default()).filter(|l| l.is_string());
+                json!({"group": "", "version": "v1", "kind": "Pod", "resource": "pods", "level_label": level, "object": lean(p)})
+            })
+            .collect();
+        let ask = json!({"level": lab.level, "objects": objects});
+        let path = format!("/clusters/{}/preview", escape(&cluster.name));
+        let answer = lab.target.act(&mut log, As::Admin(Security), Method::POST, &path, Some(&ask)).await?;
+        let answers = answer["objects"].as_array().filter(|a| a.len() == pods.len()).context("the preview's answer is not whole")?;
+        seen += pods.len();
+        for (pod, answer) in pods.iter().zip(answers) {
+            let of_clause = |v: &&Value| v["clauses"].as_array().is_some_and(|c| c.iter().any(|c| c == "IP-6"));
+            let mut policies: Vec<&str> = answer["violations"].as_array().into_iter().flatten().filter(of_clause).filter_map(|v| v["policy"].as_str()).collect();
+            policies.dedup();
+            if let Some(why) = answer["unreadable"].as_str() {
+                policies.push(why);
+            }
+            if !policies.is_empty() {
+                faults.push(format!("{}/{}: {}", pod["metadata"]["namespace"].as_str().unwrap_or_default(), name_of(pod), policies.join(", ")));
+            }
+        }
+        match page["metadata"]["continue"].as_str().filter(|c| !c.is_empty()) {
+            Some(place) => next = format!("&continue={}", escape(place)),
+            None => break,
+        }
+    }
+    let some: Vec<&str> = faults.iter().take(20).map(String::as_str).collect();
+    out.push(log.prove(
+        Role::State,
+        t("除基础平台组件外,没有以特权用户或特权模式运行的容器实例", "but for the base platform, no container instance runs by a privileged user or in privileged mode"),
+        t(format!("容器组 {seen} 个,不符 {}:{}", faults.len(), some.join("; ")), format!("{seen} pods, {} at fault: {}", faults.len(), some.join("; "))),
+        if seen == 0 { Answer::NotApplicable } else { whether(faults.is_empty()) },
+    ));
+    Ok(())
+}
+
+/// A pod without what plays no part in a judgement.
+fn lean(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    if let Some(metadata) = pod["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
+    pod["status"] = json!({});
+    pod
 }
 
 /// IP-6.C2: every form of privileged mode and privileged user, the image's own USER included.
