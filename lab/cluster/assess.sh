@@ -76,7 +76,7 @@ for secret in $secrets; do ! grep -qF -e "$secret" "$work/all.json" || leaked=1;
 check 'no credential stands in the evidence' is $leaked 0
 
 # With a guard off its drill must succeed as an attack, and the clause fall.
-assess "$work/off.json" --clause IP-6 --clause IA-3 --guard-off privileged-container --guard-off container-entry
+assess "$work/off.json" --clause IP-6 --clause IA-3 --guard-off privileged-container --guard-off restricted-profile --guard-off container-entry
 check 'guard off: the privileged pod is let in' is "$(jq -r '[.clauses[].steps[] | select(.id == "IP-6.C2") | .evidence[] | select(.role == "attack" and .answer == "negative")] | length > 0' "$work/off.json")" true
 check 'guard off: IP-6 does not hold' test "$(verdict "$work/off.json" IP-6)" != 符合
 check 'guard off: a person enters without leave' is "$(jq -r '[.clauses[].steps[] | select(.id == "IA-3.S1") | .evidence[] | select(.role == "attack" and .answer == "negative")] | length > 0' "$work/off.json")" true

@@ -183,7 +183,12 @@ impl<'t> Field<'t> {
 
     /// Waits until every gate refuses what has to be refused here.
     async fn guard_is_up(&self, log: &mut Log) -> anyhow::Result<()> {
-        if self.off.is_empty() { self.gates_say(log, false).await } else { Ok(()) }
+        if self.off.is_empty() {
+            return self.gates_say(log, false).await;
+        }
+        // What they refuse then depends on which guards are off: only time can tell.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(())
     }
 
     /// Waits until a pod in the host's namespaces is let in, or refused, several times in a row: each gate
