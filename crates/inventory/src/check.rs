@@ -1,5 +1,7 @@
 //! The checks, and how they run.
 
+mod availability;
+mod isolation;
 mod rbac;
 
 use crate::finding::{Finding, Severity};
@@ -30,7 +32,7 @@ struct Report<'r, 'f> {
     findings: Vec<Finding>,
 }
 
-const TABLES: &[&[Check]] = &[rbac::CHECKS];
+const TABLES: &[&[Check]] = &[rbac::CHECKS, isolation::CHECKS, availability::CHECKS];
 
 /// Judges a cluster, or one clause of it. Every check says something: each asset at fault, or that all is
 /// well, or, where something could not be read, 待确认 beside what was found all the same.

@@ -134,6 +134,10 @@ impl Inventory {
     /// the caller has to say so: an object that is left out silently would hide what it grants.
     pub fn add(&mut self, kind: Kind, json: &str) -> Result<(), ReadError> {
         let bad = |e: serde_json::Error| ReadError { kind: kind.name(), detail: e.to_string() };
+        // Derived readers take a list for an object.
+        if !json.trim_start().starts_with('{') {
+            return Err(ReadError { kind: kind.name(), detail: "an object was expected".into() });
+        }
         macro_rules! push {
             ($list:ident) => {{
                 let mut object: _ = serde_json::from_str(json).map_err(bad)?;

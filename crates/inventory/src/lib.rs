@@ -6,12 +6,14 @@
 //! - [`rbac`]: effective permissions as the API server's RBAC authoriser decides them, and paths from a
 //!   subject to cluster-admin or to a node;
 //! - [`check`]: findings per clause ([`inspect`]);
+//! - [`passport`]: the permissions of an instance, to compare before and after it moves.
 #![forbid(unsafe_code)]
 
 pub mod check;
 pub mod finding;
 pub mod inventory;
 pub mod object;
+pub mod passport;
 pub mod rbac;
 pub mod read;
 

@@ -3,6 +3,7 @@
 mod inspect;
 mod install;
 mod preview;
+mod passport;
 mod print;
 
 use super::people::act;
@@ -123,6 +124,9 @@ pub(crate) enum Cluster {
     Can(inspect::Who),
     /// 通往集群管理员或节点的最短路径 / shortest paths to cluster-admin or to a node
     Paths(inspect::Whose),
+    /// 容器组的权限护照 / permission passports of pods
+    #[command(subcommand)]
+    Passport(passport::Passport),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -166,6 +170,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Inventory(access) => return inspect::inventory(common, access).await,
         Cluster::WhoCan(args) => return inspect::who_can(common, args).await,
         Cluster::Can(args) => return inspect::can(common, args).await,
+        Cluster::Passport(command) => return passport::passport(common, command).await,
         Cluster::Paths(args) => return inspect::paths(common, args).await,
         Cluster::Remove { name } => (System, Method::DELETE, of(&name, ""), None),
         Cluster::Enforce { cluster, mode, namespace } => {

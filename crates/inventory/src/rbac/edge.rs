@@ -17,11 +17,13 @@ pub(super) struct Holder<'g, 'i> {
     pub(super) grants: &'g Grants<'i>,
     rights: Vec<(String, &'i Rule, String)>,
     all_of: Option<String>,
+    /// Roles it is bound to itself: namespace of the binding, of the role, name of the role.
+    own: Vec<(String, String, String)>,
     pub(super) steps: Vec<Step>,
 }
 
 pub(super) fn edges(grants: &Grants<'_>, from: &Vertex) -> Vec<Step> {
-    let mut holder = Holder { grants, rights: Vec::new(), all_of: None, steps: Vec::new() };
+    let mut holder = Holder { grants, rights: Vec::new(), all_of: None, own: Vec::new(), steps: Vec::new() };
     match from {
         Vertex::ClusterAdmin => return Vec::new(),
         Vertex::Node(name) => return from_node(grants, name),
@@ -36,6 +38,10 @@ pub(super) fn edges(grants: &Grants<'_>, from: &Vertex) -> Vec<Step> {
                 return vec![Step { technique: "masters", to: Vertex::ClusterAdmin, how, by: "system:masters".into() }];
             }
             let identity: Identity = subject.identity();
+            holder.own = grants
+                .of(&identity)
+                .map(|g| (g.binding.metadata.namespace.to_string(), g.role.metadata.namespace.to_string(), g.role.metadata.name.to_string()))
+                .collect();
             holder.rights = grants
                 .of(&identity)
                 .flat_map(|grant: Grant<'_>| {
@@ -115,13 +121,8 @@ impl Holder<'_, '_> {
                 let to = if role.rules.iter().any(Rule::is_all) { Vertex::ClusterAdmin } else { Vertex::Role { role: (String::new(), name.into()), within: String::new() } };
                 self.step("bind", to, by, format!("bind 角色 {name} 且可 {verb} clusterrolebindings:把它授予自己"), format!("bind on role {name} and {verb} clusterrolebindings: gives it to itself"));
             }
-            if let (Some(by), Some((verb, _))) = (self.can("escalate", RBAC, "clusterroles", "", name), self.any(&["update", "patch"], RBAC, "clusterroles", "", name)) {
-                let bound = inventory.bindings.iter().any(|b| b.metadata.namespace.is_empty() && *b.role_ref.name == *name);
-                if bound {
-                    self.step("escalate", Vertex::ClusterAdmin, by, format!("escalate 且可 {verb} 角色 {name}:给已绑定的角色加上任何权限"), format!("escalate and {verb} on role {name}: adds any right to a role that is bound"));
-                }
-            }
         }
+        self.escalates();
         for namespace in &inventory.namespaces {
             let ns = &*namespace.metadata.name;
             let Some((verb, _)) = self.any(&["create", "update", "patch"], RBAC, "rolebindings", ns, "") else { continue };
@@ -137,9 +138,17 @@ impl Holder<'_, '_> {
                     self.step("bind", to, by, format!("bind 角色 {name} 且可在 {ns} {verb} rolebindings:把它授予自己"), format!("bind on role {name} and {verb} rolebindings in {ns}: gives it to itself"));
                 }
             }
-            if let (Some(by), Some(_)) = (self.can("escalate", RBAC, "roles", ns, ""), self.any(&["create", "update", "patch"], RBAC, "roles", ns, "")) {
-                self.step("escalate", Vertex::Namespace(ns.into()), by, format!("escalate 且可改写 {ns} 的 roles:给角色加上任何权限"), format!("escalate and writes roles in {ns}: gives a role any right"));
-            }
+        }
+    }
+
+    /// Escalate on a role that one is bound to oneself: adds any right to it.
+    fn escalates(&mut self) {
+        for (within, home, name) in std::mem::take(&mut self.own) {
+            let resource = if home.is_empty() { "clusterroles" } else { "roles" };
+            let Some(by) = self.can("escalate", RBAC, resource, &home, &name) else { continue };
+            let Some((verb, _)) = self.any(&["update", "patch"], RBAC, resource, &home, &name) else { continue };
+            let to = if within.is_empty() { Vertex::ClusterAdmin } else { Vertex::Namespace(within) };
+            self.step("escalate", to, by, format!("escalate 且可 {verb} 自己所持的角色 {name}:加上任何权限"), format!("escalate and {verb} on role {name}, which it holds: adds any right"));
         }
     }
 
