@@ -125,7 +125,7 @@ impl Keeper {
             match self.put_right([&validating, &mutating]).await {
                 Ok(changes) => {
                     if installed && !changes.is_empty() {
-                        self.alarm(&gate, &changes).await;
+                        self.alarm(&gate, &format!("webhook:{GATE}"), &changes).await;
                     }
                     installed = true;
                 }
@@ -175,16 +175,17 @@ impl Keeper {
         Ok(changes)
     }
 
-    async fn alarm(&self, gate: &Gate, changes: &[String]) {
+    /// Records that something of the gate's was tampered with.
+    pub(crate) async fn alarm(&self, gate: &Gate, object: &str, changes: &[String]) {
         let cluster = gate.cluster();
         let records = changes.iter().map(|change| {
-            Record::new(now(), Kind::Alarm, Subject::system("jinwu-gate"), "gate-tampered", format!("webhook:{GATE}"))
+            Record::new(now(), Kind::Alarm, Subject::system("jinwu-gate"), "gate-tampered", object)
                 .outcome(Outcome::Success)
                 .with("cluster", cluster.clone())
                 .with("finding", change.clone())
                 .with("clauses", vec!["IP-6", "IP-7"])
         });
-        tracing::warn!(?changes, "the webhooks were put right");
+        tracing::warn!(object, ?changes, "what was tampered with was put right");
         if let Err(error) = gate.spool.append(&entries(records.collect())).await {
             tracing::error!(error, "an alarm could not be recorded");
         }
@@ -219,7 +220,7 @@ fn differences(found: &Value, want: &Value) -> Vec<String> {
 }
 
 /// Whether `have` is `want`, but for members that only `have` has.
-fn covers(have: &Value, want: &Value) -> bool {
+pub(crate) fn covers(have: &Value, want: &Value) -> bool {
     match (have, want) {
         (Value::Object(have), Value::Object(want)) => want.iter().all(|(k, v)| have.get(k).is_some_and(|h| covers(h, v)) || (v.as_object().is_some_and(serde_json::Map::is_empty) && !have.contains_key(k))),
         (Value::Array(have), Value::Array(want)) => have.len() == want.len() && have.iter().zip(want).all(|(h, w)| covers(h, w)),

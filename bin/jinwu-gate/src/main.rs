@@ -11,6 +11,7 @@ mod config;
 mod images;
 mod keeper;
 mod names;
+mod native;
 mod serve;
 mod server;
 mod spool;

@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{authorize, sync};
+use crate::{authorize, native, sync};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -61,7 +61,10 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(keeper) = keeper {
         tokio::spawn(sync::own_image(gate.clone(), keeper.clone()));
         tokio::spawn(renew(keeper.clone(), tls.clone()));
-        tokio::spawn(install_once_ready(keeper, gate.clone()));
+        tokio::spawn(install_once_ready(keeper.clone(), gate.clone()));
+        if let Some(client) = client {
+            tokio::spawn(native::keep(client, keeper, gate.clone()));
+        }
     }
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::select! {

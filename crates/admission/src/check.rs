@@ -76,7 +76,7 @@ struct Owner {
 pub struct Subject(String);
 
 /// Accounts of the controllers that make pods: an owner is believed only if one of these wrote it.
-const CONTROLLERS: [&str; 8] = [
+pub(crate) const CONTROLLERS: [&str; 8] = [
     "replicaset-controller", "deployment-controller", "statefulset-controller", "daemon-set-controller",
     "job-controller", "cronjob-controller", "replication-controller", "ttl-after-finished-controller",
 ];

@@ -6,12 +6,14 @@
 //! - [`check`]: what is looked at in a request, kind by kind; every check has a name that a policy of
 //!   kind WorkloadPolicy switches;
 //! - [`judge()`]: request, rules and what is known of the images → a [`Judgement`];
-//! - [`answer`]: the judgement in words, records and JSON patches.
+//! - [`answer`]: the judgement in words, records and JSON patches;
+//! - [`native`]: the controls of pods as a policy of the API server itself, for the time no gate answers.
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod check;
 pub mod judge;
+pub mod native;
 pub mod protocol;
 pub mod reference;
 pub mod review;

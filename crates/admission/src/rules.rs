@@ -144,7 +144,7 @@ impl Rules {
     }
 }
 
-/// A level as a label writes it.
+/// A level as a label writes it: one digit.
 pub fn level(text: &str) -> Option<ProtectionLevel> {
-    text.parse::<u8>().ok().and_then(|n| n.try_into().ok())
+    text.parse::<u8>().ok().filter(|_| text.len() == 1).and_then(|n| n.try_into().ok())
 }

@@ -5,8 +5,8 @@ mod permission;
 mod webhook;
 mod workload;
 
-pub use permission::{RIGHTS, Right};
-pub use webhook::{MUTATING, PATHS, VALIDATING, webhooks};
+pub use permission::{NATIVE, RIGHTS, Right};
+pub use webhook::{MUTATING, PATHS, PLATFORM, VALIDATING, webhooks};
 
 use serde_json::{Value, json};
 

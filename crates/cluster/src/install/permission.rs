@@ -18,8 +18,11 @@ pub struct Right {
     pub en: &'static str,
 }
 
+/// Names of the native policy and its bindings, as the gate makes them.
+pub const NATIVE: [&str; 2] = ["jinwu-pod-security", "jinwu-pod-security-platform"];
+
 /// All of them.
-pub const RIGHTS: [Right; 4] = [
+pub const RIGHTS: [Right; 8] = [
     Right {
         group: "",
         resources: &["namespaces"],
@@ -46,6 +49,44 @@ pub const RIGHTS: [Right; 4] = [
         own_namespace: false,
         zh: "自己的 webhook 配置被删除时重建(Kubernetes 不能按名称限制 create)",
         en: "makes its own webhook configurations again when they were deleted (Kubernetes cannot limit create by name)",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resources: &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+        names: &NATIVE,
+        verbs: &["get", "list", "watch", "update", "patch"],
+        own_namespace: false,
+        zh: "维护原生策略:关口都不在时由 API server 自行执行容器组控制项",
+        en: "keeps the native policy, by which the API server itself holds the controls of pods while no gate answers",
+    },
+    Right {
+        group: "admissionregistration.k8s.io",
+        resources: &["validatingadmissionpolicies", "validatingadmissionpolicybindings"],
+        names: &[],
+        verbs: &["create"],
+        own_namespace: false,
+        zh: "原生策略被删除时重建(Kubernetes 不能按名称限制 create)",
+        en: "makes the native policy again when it was deleted (Kubernetes cannot limit create by name)",
+    },
+    Right {
+        group: "discovery.k8s.io",
+        resources: &["endpointslices"],
+        // The API server asks whether the author of a policy may read all of the kind its parameters have, by this name:
+        // no object is called so, and none can be read by it.
+        names: &["*"],
+        verbs: &["get"],
+        own_namespace: false,
+        zh: "原生策略以关口服务的 EndpointSlice 判断关口是否在;此权限只为通过 API server 对策略作者的检查,读不到任何对象",
+        en: "the native policy tells by the EndpointSlices of the gate's service whether a gate answers; this passes the API server's check of a policy's author, and reads no object",
+    },
+    Right {
+        group: "discovery.k8s.io",
+        resources: &["endpointslices"],
+        names: &[],
+        verbs: &["list"],
+        own_namespace: true,
+        zh: "同上:对原生策略绑定作者的检查",
+        en: "the same: the API server's check of the author of the native policy's bindings",
     },
     Right {
         group: "",

@@ -13,7 +13,7 @@ pub const PATHS: [&str; 4] = ["/admit", "/pin", "/authorize", "/audit"];
 
 /// Where the platform itself lives: judged like everything else, but a gate that does not answer must
 /// not keep it from coming up again.
-const PLATFORM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", NAMESPACE];
+pub const PLATFORM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease", NAMESPACE];
 
 /// Seconds the API server waits.
 const TIMEOUT: u8 = 5;

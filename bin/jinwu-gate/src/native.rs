@@ -1,0 +1,188 @@
+//! Keeps the native policy in the API server as the bundle has it, and puts it right when it was weakened.
+
+use crate::keeper::{Keeper, covers};
+use crate::state::Gate;
+use futures::StreamExt;
+use jinwu_admission::native::{NAMES, objects};
+use jinwu_cluster::install::{GATE, NAMESPACE, PLATFORM};
+use kube::api::{Api, DynamicObject, ObjectMeta, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::runtime::{WatchStreamExt, watcher};
+use kube::{Client, ResourceExt};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two looks, where nothing is heard of.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long a bundle may take to reach one replica after another.
+const SPREAD: Duration = Duration::from_secs(2);
+
+/// Members that only weaken when they are not empty.
+const MUST_BE_EMPTY: [&str; 6] = [
+    "/matchConstraints/excludeResourceRules",
+    "/matchConstraints/objectSelector",
+    "/matchConstraints/namespaceSelector",
+    "/matchResources/excludeResourceRules",
+    "/matchResources/resourceRules",
+    "/matchResources/objectSelector",
+];
+
+/// For ever. The gate has rules before this is called.
+pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
+    let api = |kind: &str| {
+        let resource = match kind {
+            "ValidatingAdmissionPolicy" => ApiResource::from_gvk_with_plural(&gvk(kind), "validatingadmissionpolicies"),
+            _ => ApiResource::from_gvk_with_plural(&gvk(kind), "validatingadmissionpolicybindings"),
+        };
+        Api::<DynamicObject>::all_with(client.clone(), &resource)
+    };
+    let (policies, bindings) = (api("ValidatingAdmissionPolicy"), api("ValidatingAdmissionPolicyBinding"));
+    let watch = |api: &Api<DynamicObject>, name: &str| {
+        let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+        watcher(api.clone(), only).default_backoff().map(drop).boxed()
+    };
+    let mut events = futures::stream::select_all([watch(&policies, NAMES[0]), watch(&bindings, NAMES[0]), watch(&bindings, NAMES[1])]);
+    let mut put: Option<[Value; 3]> = None;
+    loop {
+        let wanted = wanted(&gate);
+        if let Some(wanted) = &wanted {
+            match differing(&policies, &bindings, wanted).await {
+                Ok(differing) if differing.is_empty() => put = Some(wanted.clone()),
+                Ok(differing) => {
+                    // What was as wanted and is not any more was changed by somebody, unless another replica has a newer bundle.
+                    let settled = put.as_ref() == Some(wanted);
+                    if settled {
+                        tokio::time::sleep(SPREAD).await;
+                    }
+                    let newer = self::wanted(&gate);
+                    if settled && newer.as_ref() != Some(wanted) {
+                        continue;
+                    }
+                    let mut changes = Vec::new();
+                    for (object, found) in differing {
+                        let api = if object["kind"] == "ValidatingAdmissionPolicy" { &policies } else { &bindings };
+                        match write(api, &object, found).await {
+                            Ok(change) => changes.extend(change),
+                            Err(error) => tracing::error!(%error, "the native policy could not be put right"),
+                        }
+                    }
+                    if settled && !changes.is_empty() {
+                        keeper.alarm(&gate, &format!("admission-policy:{}", NAMES[0]), &changes).await;
+                    }
+                    put = Some(wanted.clone());
+                }
+                Err(error) => tracing::warn!(%error, "the native policy cannot be read: Kubernetes 1.30 or later has them"),
+            }
+        }
+        let next = wait(&gate, wanted.as_ref());
+        tokio::select! {
+            event = events.next() => if event.is_none() { return },
+            () = next => {}
+        }
+    }
+}
+
+fn wanted(gate: &Gate) -> Option<[Value; 3]> {
+    gate.rules().map(|rules| objects(&rules, NAMESPACE, GATE, &PLATFORM))
+}
+
+/// Until the bundle asks for something else, or it is time for a look.
+async fn wait(gate: &Gate, have: Option<&[Value; 3]>) {
+    let generation = |gate: &Gate| gate.rules().map(|r| r.bundle.generation.clone());
+    let before = generation(gate);
+    let end = tokio::time::Instant::now() + LOOK;
+    while tokio::time::Instant::now() < end && generation(gate) == before && have.is_some() {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+type Found = Option<DynamicObject>;
+
+/// What is not as wanted, with what is there instead.
+async fn differing(policies: &Api<DynamicObject>, bindings: &Api<DynamicObject>, wanted: &[Value; 3]) -> Result<Vec<(Value, Found)>, kube::Error> {
+    let mut out = Vec::new();
+    for object in wanted {
+        let api = if object["kind"] == "ValidatingAdmissionPolicy" { policies } else { bindings };
+        let found = api.get_opt(object["metadata"]["name"].as_str().unwrap_or_default()).await?;
+        if !found.as_ref().is_some_and(|f| is_as_wanted(&f.data["spec"], &object["spec"])) {
+            out.push((object.clone(), found));
+        }
+    }
+    Ok(out)
+}
+
+fn is_as_wanted(found: &Value, want: &Value) -> bool {
+    let empty = |v: &Value| v.is_null() || v.as_object().is_some_and(serde_json::Map::is_empty) || v.as_array().is_some_and(Vec::is_empty);
+    let extra = MUST_BE_EMPTY.iter().any(|p| want.pointer(p).is_none_or(empty) && found.pointer(p).is_some_and(|v| !empty(v)));
+    covers(found, want) && !extra
+}
+
+async fn write(api: &Api<DynamicObject>, want: &Value, found: Found) -> Result<Option<String>, kube::Error> {
+    let mut object: DynamicObject = serde_json::from_value(want.clone()).map_err(kube::Error::SerdeError)?;
+    let (kind, name) = (want["kind"].as_str().unwrap_or_default(), want["metadata"]["name"].as_str().unwrap_or_default());
+    let done = match &found {
+        None => api.create(&PostParams::default(), &object).await,
+        Some(found) => {
+            object.metadata = ObjectMeta { resource_version: found.resource_version(), ..object.metadata };
+            api.replace(name, &PostParams::default(), &object).await
+        }
+    };
+    match done {
+        Ok(_) if found.is_none() => Ok(Some(format!("{kind}/{name}: 已被删除,已重建 / was deleted, is made again"))),
+        Ok(_) => Ok(Some(format!("{kind}/{name}: 被改动,已改回 / was changed, is put right"))),
+        // Another replica was first.
+        Err(kube::Error::Api(e)) if e.code == 409 => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn gvk(kind: &str) -> GroupVersionKind {
+    GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_weakens_the_policy_is_seen_and_what_the_api_server_adds_is_not() {
+        let rules = jinwu_admission::Rules::new(
+            serde_json::from_value(json!({
+                "cluster": "c", "generation": "g", "made": 0, "default_level": 3, "enforcement": {"*": "block"}, "modes": {}, "exceptions": [],
+                "grants": [], "policies": [], "registries": [], "own_registries": [], "level_setters": [], "base_platform": [],
+                "sandboxed_runtimes": [], "blocked": [], "verdict_generation": "v"
+            }))
+            .unwrap(),
+        )
+        .unwrap();
+        assert_eq!(NAMES, jinwu_cluster::install::NATIVE, "the gate has rights to what it keeps");
+        let [policy, binding, _] = objects(&rules, NAMESPACE, GATE, &PLATFORM);
+        let mut found = policy["spec"].clone();
+        found["matchConstraints"]["namespaceSelector"] = json!({});
+        found["matchConstraints"]["resourceRules"][0]["scope"] = json!("*");
+        assert!(is_as_wanted(&found, &policy["spec"]));
+        for (pointer, value) in [
+            ("/failurePolicy", json!("Ignore")),
+            ("/validations", json!([])),
+            ("/validations/0/expression", json!("true")),
+            ("/matchConstraints/namespaceSelector", json!({"matchLabels": {"a": "b"}})),
+            ("/matchConditions/0/expression", json!("false")),
+        ] {
+            let mut weak = found.clone();
+            *weak.pointer_mut(pointer).unwrap() = value;
+            assert!(!is_as_wanted(&weak, &policy["spec"]), "{pointer}");
+        }
+        let mut weak = found.clone();
+        weak["matchConstraints"]["excludeResourceRules"] = json!([{"resources": ["pods"]}]);
+        assert!(!is_as_wanted(&weak, &policy["spec"]));
+        let mut weak = binding["spec"].clone();
+        assert!(is_as_wanted(&weak, &binding["spec"]));
+        weak["validationActions"] = json!(["Audit"]);
+        assert!(!is_as_wanted(&weak, &binding["spec"]));
+        let mut weak = binding["spec"].clone();
+        weak["matchResources"]["resourceRules"] = json!([{"resources": ["secrets"]}]);
+        assert!(!is_as_wanted(&weak, &binding["spec"]));
+    }
+}
