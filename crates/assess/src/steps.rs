@@ -12,6 +12,7 @@ mod deployment;
 mod entry;
 mod identity;
 mod isolation;
+mod migration;
 mod permission;
 mod platform;
 mod policy;
@@ -32,10 +33,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Clauses with steps.
-pub const CLAUSES: [&str; 14] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
+pub const CLAUSES: [&str; 15] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-4", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
 
 /// Those of them that speak of a cluster alone: without one nothing can be said.
-pub const OF_CLUSTERS: [&str; 6] = ["IA-1", "IA-3", "AC-1", "AC-5", "IP-6", "CC-1"];
+pub const OF_CLUSTERS: [&str; 7] = ["IA-1", "IA-3", "AC-1", "AC-4", "AC-5", "IP-6", "CC-1"];
 
 /// What steps work with.
 pub struct Lab<'a> {
@@ -61,6 +62,9 @@ pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Re
         "AC-1.C1" => permission::roles(lab, out).await,
         "AC-1.C2" => permission::fine_grained(lab, out).await,
         "AC-1.S1" => permission::matrix(lab, out).await,
+        "AC-4.C1" => migration::shown(lab, out).await,
+        "AC-4.C2" => migration::compared(lab, out).await,
+        "AC-4.S1" => migration::moved(lab, out).await,
         "AC-5.C1" => isolation::runtimes(lab, out).await,
         "AC-5.C2" => isolation::kernels(lab, out).await,
         "AC-5.S1" => isolation::escape_drill(lab, out).await,
