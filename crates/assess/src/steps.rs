@@ -26,7 +26,7 @@ use crate::target::{As, Target};
 use anyhow::{Context as _, bail};
 use http::Method;
 use jinwu_identity::AdminRole;
-use jinwu_inventory::{Inventory, NotRead};
+use jinwu_inventory::{Inventory, NotRead, Severity};
 use jinwu_model::{ClauseId, PolicyId, ProtectionLevel, Text, Verdict};
 use jinwu_standard::verdict::Answer;
 use serde_json::Value;
@@ -209,7 +209,8 @@ async fn findings(lab: &Lab<'_>, out: &mut Vec<Evidence>, clause: &str) -> anyho
             shown.push((format!("{}:{}", finding.asset, finding.actual.zh), format!("{}: {}", finding.asset, finding.actual.en)));
         }
         let answer = match () {
-            () if list.iter().any(|f| matches!(f.verdict, Verdict::Fails | Verdict::Partial)) => Answer::Negative,
+            // A low one is advice.
+            () if list.iter().any(|f| matches!(f.verdict, Verdict::Fails | Verdict::Partial) && f.severity >= Severity::Medium) => Answer::Negative,
             () if list.iter().any(|f| f.verdict == Verdict::Unconfirmed) => Answer::Unknown,
             () if list.iter().all(|f| f.verdict == Verdict::NotApplicable) => Answer::NotApplicable,
             () => Answer::Affirmative,

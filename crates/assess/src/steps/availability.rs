@@ -36,39 +36,9 @@ pub(super) async fn orchestration(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> any
     Ok(())
 }
 
-/// CC-1.C2: health checks and restart policies.
+/// CC-1.C2: health checks, restart policies, replicas, disruption budgets, spread.
 pub(super) async fn recovery(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
-    let cluster = lab.cluster()?;
-    let mut log = cluster.log("GET /apis/apps/v1/deployments, statefulsets, daemonsets");
-    let (mut seen, mut lacking) = (0, Vec::new());
-    for kind in ["deployments", "statefulsets", "daemonsets"] {
-        let list = cluster.act(&mut log, Who::Operator, Method::GET, &format!("/apis/apps/v1/{kind}"), None).await?;
-        for workload in items(&list) {
-            let namespace = workload["metadata"]["namespace"].as_str().unwrap_or_default();
-            if namespace.starts_with(crate::ground::LABEL) {
-                continue;
-            }
-            seen += 1;
-            let spec = &workload["spec"]["template"]["spec"];
-            for container in spec["containers"].as_array().into_iter().flatten() {
-                let without: Vec<&str> = ["livenessProbe", "readinessProbe"].into_iter().filter(|p| container[*p].is_null()).collect();
-                if !without.is_empty() {
-                    lacking.push(format!("{kind}/{namespace}/{}[{}]: {}", name_of(workload), name_of_container(container), without.join(", ")));
-                }
-            }
-        }
-    }
-    out.push(log.prove(
-        Role::State,
-        t("每个工作负载都有存活与就绪检查,并自动重启", "every workload has liveness and readiness probes and restarts by itself"),
-        t(format!("{seen} 个,缺少:{}", lacking.join("; ")), format!("{seen} workloads, lacking: {}", lacking.join("; "))),
-        if seen == 0 { Answer::NotApplicable } else { whether(lacking.is_empty()) },
-    ));
     super::findings(lab, out, "CC-1").await
-}
-
-fn name_of_container(container: &Value) -> &str {
-    container["name"].as_str().unwrap_or_default()
 }
 
 /// CC-1.C3: horizontal and vertical scaling.
