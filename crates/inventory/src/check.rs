@@ -3,6 +3,7 @@
 mod availability;
 mod isolation;
 mod rbac;
+mod settings;
 
 use crate::finding::{Finding, Severity};
 use crate::inventory::{Inventory, Kind, NotRead};
@@ -32,7 +33,7 @@ struct Report<'r, 'f> {
     findings: Vec<Finding>,
 }
 
-const TABLES: &[&[Check]] = &[rbac::CHECKS, isolation::CHECKS, availability::CHECKS];
+const TABLES: &[&[Check]] = &[rbac::CHECKS, isolation::CHECKS, availability::CHECKS, settings::CHECKS];
 
 /// Judges a cluster, or one clause of it. Every check says something: each asset at fault, or that all is
 /// well, or, where something could not be read, 待确认 beside what was found all the same.

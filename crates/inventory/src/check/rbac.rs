@@ -44,8 +44,8 @@ fn wildcards(r: &mut Report<'_, '_>) {
         let kind = if role.metadata.namespace.is_empty() { "ClusterRole" } else { "Role" };
         let n = bad.len();
         r.fails(severity, format!("{kind}/{}", role.metadata.place()), (format!("{n} 条规则含通配符"), format!("{n} rules with wildcards")), bad.iter().map(|b| shown(b)).collect::<Vec<_>>().join("\n"), (
-            "写明所需的动词与资源;`jinwu cluster unused` 给出够用的角色",
-            "name the verbs and resources it needs; `jinwu cluster unused` gives a role that is enough",
+            "写明所需的动词与资源",
+            "name the verbs and resources it needs",
         ));
     }
 }
