@@ -116,11 +116,14 @@ pub struct Inventory {
     pool: Pool,
 }
 
+/// Container name and image id.
+type Images = Vec<(Box<str>, Box<str>)>;
+
 /// What pods share.
 #[derive(Clone, Debug, Default)]
 struct Pool {
     specs: HashSet<Arc<PodSpec>>,
-    images: HashSet<Arc<Vec<(Box<str>, Box<str>)>>>,
+    images: HashSet<Arc<Images>>,
 }
 
 // === impl Inventory ===
@@ -140,7 +143,7 @@ impl Inventory {
         }
         macro_rules! push {
             ($list:ident) => {{
-                let mut object: _ = serde_json::from_str(json).map_err(bad)?;
+                let mut object = serde_json::from_str(json).map_err(bad)?;
                 Settled::settle(&mut object);
                 self.$list.push(object);
             }};

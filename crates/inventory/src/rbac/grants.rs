@@ -118,7 +118,8 @@ impl<'i> Grants<'i> {
     /// Every subject that may do something, by the grants that name the subject itself.
     pub fn who_can(&self, request: &Request<'_>) -> Vec<(Subject, Why<'i>)> {
         let mut all = vec![(Subject::Group("system:masters".into()), Why::Masters)];
-        for subject in &self.subjects {
+        let masters = Subject::Group("system:masters".into());
+        for subject in self.subjects.iter().filter(|s| **s != masters) {
             let by = self.named(subject).find_map(|grant| {
                 let rule = grant.holds_in(request).then(|| grant.role.rules.iter().find(|r| r.permits(request))).flatten()?;
                 Some(Why::Rule(grant, rule))
