@@ -149,6 +149,9 @@ pub struct ImageAnswer {
     /// What is known is known of this digest: a tag may stand for another a moment later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digest: Option<Digest>,
+    /// Keys of base-platform components with this digest that have signed it: SubjectPublicKeyInfo in base64.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signers: Vec<String>,
     pub knowledge: Knowledge,
     pub verdict_generation: String,
     /// Unix milliseconds; then it must be asked for again: nearest expiry of an exception, or the

@@ -113,10 +113,13 @@ impl Rules {
         })
     }
 
-    /// Whether an image is a base-platform component of its namespace. One that must be signed is not:
-    /// nobody here verifies its signature.
-    pub fn is_base_platform(&self, namespace: &str, digest: Option<&Digest>) -> bool {
-        self.bundle.base_platform.iter().any(|c| c.namespace == namespace && Some(&c.digest) == digest && c.signer.is_none())
+    /// Whether an image is a base-platform component of its namespace: by digest and, where it must be signed, by one
+    /// of the keys that have signed it (SubjectPublicKeyInfo in base64).
+    pub fn is_base_platform(&self, namespace: &str, digest: Option<&Digest>, signers: &[String]) -> bool {
+        let key = |pem: &str| pem.lines().filter(|l| !l.starts_with("-----")).flat_map(str::split_whitespace).collect::<String>();
+        self.bundle.base_platform.iter().any(|c| {
+            c.namespace == namespace && Some(&c.digest) == digest && c.signer.as_deref().is_none_or(|pem| signers.contains(&key(pem)))
+        })
     }
 
     /// Leave of a person to enter a pod (or, with no namespace, to reach a node), if there is.

@@ -43,6 +43,7 @@ fn known(uid: Option<u32>, findings: Vec<ImageFinding>) -> HashMap<String, Image
     let answer = ImageAnswer {
         reference: APP.into(),
         digest: Some(digest().parse().unwrap()),
+        signers: vec![],
         knowledge: Knowledge::Judged { uid, user_basis: "USER".into(), findings },
         verdict_generation: "v1".into(),
         valid_until: NOW + 1,
@@ -277,6 +278,15 @@ fn exceptions_and_the_base_platform() {
         bundle.base_platform = vec![c.clone()];
         let (j, _) = decide(&create(&bad), bundle, &known(Some(0), vec![]));
         assert_eq!(j.decision.permit, spared, "{c:?}");
+    }
+    // With a signer's key: if the server says that key has signed this digest.
+    let pem = "-----BEGIN PUBLIC KEY-----\nQUJD\nREVG\n-----END PUBLIC KEY-----\n";
+    for (signers, spared) in [(vec!["QUJDREVG"], true), (vec!["QUJD"], false), (vec![], false)] {
+        let mut bundle = bundle();
+        bundle.base_platform = vec![component("shop", Some(pem))];
+        let mut images = known(Some(0), vec![]);
+        images.values_mut().for_each(|a| a.signers = signers.iter().map(|s| (*s).to_owned()).collect());
+        assert_eq!(decide(&create(&bad), bundle, &images).0.decision.permit, spared, "{signers:?}");
     }
 }
 

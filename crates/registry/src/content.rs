@@ -9,6 +9,12 @@ use bytes::Bytes;
 const MAX_CONFIG: u64 = 4 << 20;
 
 impl Registry {
+    /// The bytes stored of a blob of at most `most`, as they are; none where it is missing or larger.
+    pub fn small_blob(&self, digest: &jinwu_model::Digest, most: u64) -> Option<Vec<u8>> {
+        let path = self.inner.store.path(digest);
+        std::fs::metadata(&path).ok().filter(|m| m.len() <= most).and_then(|_| std::fs::read(&path).ok())
+    }
+
     /// The configuration's bytes, where it has one of at most 4 MiB, and the layers in order.
     pub async fn content(&self, manifest: &Parsed) -> (Option<Bytes>, Vec<Layer>) {
         let store = &self.inner.store;

@@ -6,6 +6,7 @@ pub mod files;
 pub mod hash;
 pub mod random;
 pub mod signing;
+pub mod signature;
 pub mod tls;
 
 pub use hash::{Twin, sha256, sm3};

@@ -3,7 +3,7 @@
 use super::{Found, image};
 use crate::judge::Question;
 use crate::protocol::Knowledge;
-use jinwu_model::{Digest, Text};
+use jinwu_model::Text;
 use jinwu_podsecurity::workload::PodIn;
 use jinwu_podsecurity::pod::ContainerAt;
 use jinwu_podsecurity::{Finding, ImageUser, Level, Version, effective_user, evaluate_at, privileged_user, relevant_change};
@@ -49,11 +49,14 @@ fn all_base<'c, 'a: 'c>(q: &Question<'_, '_>, containers: impl Iterator<Item = C
         return false;
     }
     let mut containers = containers.peekable();
-    containers.peek().is_some() && containers.all(|at| is_base(q, image::digest(q, &at.container.image).as_ref()))
+    containers.peek().is_some() && containers.all(|at| is_base(q, &at.container.image))
 }
 
-fn is_base(q: &Question<'_, '_>, digest: Option<&Digest>) -> bool {
-    q.rules.is_base_platform(&q.scope.namespace, digest)
+fn is_base(q: &Question<'_, '_>, image: &str) -> bool {
+    let digest = image::digest(q, image);
+    // What is known is known of the digest it was asked for.
+    let signers = image::answer(q, image).filter(|a| a.digest == digest).map_or(&[][..], |a| &a.signers);
+    q.rules.is_base_platform(&q.scope.namespace, digest.as_ref(), signers)
 }
 
 fn user(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
@@ -63,8 +66,8 @@ fn user(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
     let users = effective_user(&pod.pod.spec, |at| image_user(q, &at.container.image));
     for finding in privileged_user(&users, &pod.paths) {
         let container = pod.pod.spec.all_containers().find(|at| *at.container.name == *finding.container);
-        let digest = container.and_then(|at| image::digest(q, &at.container.image));
-        if !is_base(q, digest.as_ref()) {
+        let digest = container.as_ref().and_then(|at| image::digest(q, &at.container.image));
+        if !container.is_some_and(|at| is_base(q, &at.container.image)) {
             found.push(Found::new(PRIVILEGED_USER, finding.found, finding.advice).of(digest.as_ref()));
         }
     }

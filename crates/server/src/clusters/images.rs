@@ -7,6 +7,7 @@
 mod index;
 mod judge;
 mod reference;
+mod signer;
 
 use super::verdict;
 use crate::app::App;
@@ -66,6 +67,7 @@ pub(crate) async fn answer(app: &App, question: &ImageQuestion) -> (ImageAnswer,
     let unknown = |digest: Option<Digest>, why: Text| ImageAnswer {
         reference: question.reference.clone(),
         digest,
+        signers: Vec::new(),
         knowledge: Knowledge::Unknown { why },
         verdict_generation: verdicts.generation.clone(),
         valid_until: app.now() + UNKNOWN,
@@ -77,7 +79,10 @@ pub(crate) async fn answer(app: &App, question: &ImageQuestion) -> (ImageAnswer,
     let digest = key.digest.clone();
     match tokio::time::timeout(WAIT, known(app, &key, manifest)).await {
         Ok(Ok(knowledge)) => {
+            let (signers, all) = signers(app, &key).await;
             let valid_until = match &knowledge {
+                // A signature may be pushed any moment as well.
+                _ if !all => app.now() + UNKNOWN,
                 Knowledge::Unknown { .. } => app.now() + UNKNOWN,
                 Knowledge::Judged { .. } => {
                     let age = app.now() + i64::try_from(app.config.max_scan_age).unwrap_or(i64::MAX / 2000).saturating_mul(1000);
@@ -85,11 +90,24 @@ pub(crate) async fn answer(app: &App, question: &ImageQuestion) -> (ImageAnswer,
                 }
             };
             let reference = question.reference.clone();
-            (ImageAnswer { reference, digest: Some(digest), knowledge, verdict_generation: verdicts.generation, valid_until }, Some(key))
+            (ImageAnswer { reference, digest: Some(digest), signers, knowledge, verdict_generation: verdicts.generation, valid_until }, Some(key))
         }
         Ok(Err(why)) => (unknown(Some(digest), why), None),
         Err(_) => (unknown(Some(digest), Text::new("镜像仍在检查,请稍后重试", "the image is still being examined; try again in a moment")), None),
     }
+}
+
+/// Keys of the base platform that have signed the image, and whether all have that must.
+async fn signers(app: &App, key: &Key) -> (Vec<String>, bool) {
+    let wanted = signer::wanted(app, &key.digest);
+    if wanted.is_empty() {
+        return (Vec::new(), true);
+    }
+    let Ok(registry) = registry(app) else { return (Vec::new(), false) };
+    let (repository, digest, count) = (key.repository.clone(), key.digest.clone(), wanted.len());
+    let found = tokio::task::spawn_blocking(move || signer::verified(&registry, &repository, &digest, &wanted)).await.unwrap_or_default();
+    let all = found.len() == count;
+    (found, all)
 }
 
 /// The manifest a reference stands for now.

@@ -31,6 +31,8 @@ struct Material<'a> {
     exceptions: Vec<&'a Exception>,
     levels: BTreeMap<String, u8>,
     modes: &'a BTreeMap<String, BTreeMap<PolicyId, Mode>>,
+    /// Whose signatures are looked for.
+    signers: std::collections::BTreeSet<(String, String)>,
 }
 
 /// By what images are judged now.
@@ -58,6 +60,7 @@ pub fn present(app: &App) -> Verdicts {
         exceptions: standing,
         levels: app.identity.projects().into_iter().map(|p| (p.name.to_string(), p.level.get())).collect(),
         modes: &app.policies.modes(),
+        signers: clusters.list().into_iter().flat_map(|c| c.base_platform.into_values()).filter(|c| c.approver.is_some()).filter_map(|c| Some((c.digest.to_string(), c.signer?))).collect(),
     };
     let text = serde_json::to_vec(&material).unwrap_or_default();
     let verdicts = Verdicts { generation: hex::encode(&jinwu_trust::sha256(&text)[..16]), until };
