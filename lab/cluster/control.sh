@@ -11,12 +11,15 @@ control_store() {
       --cert-file "$p/etcd.crt" --key-file "$p/etcd.key" --client-cert-auth --trusted-ca-file "$p/ca.crt"
   fi
   if ! alive apiserver; then
+    local side=(--authorization-mode Node,RBAC --audit-policy-file "$here/audit-policy.yaml")
+    # Once the gate is there the API server tells it what happens and asks it who may (`./x lab gate`).
+    [ ! -f "$lab/apiserver/flags" ] || mapfile -t side <"$lab/apiserver/flags"
     launch_on control apiserver "$kubernetes/kube-apiserver" \
       --etcd-servers https://127.0.0.1:2379 --etcd-cafile "$p/ca.crt" \
       --etcd-certfile "$p/apiserver-etcd-client.crt" --etcd-keyfile "$p/apiserver-etcd-client.key" \
       --advertise-address "$control_address" --secure-port 6443 --service-cluster-ip-range "$services" \
       --tls-cert-file "$p/apiserver.crt" --tls-private-key-file "$p/apiserver.key" --client-ca-file "$p/ca.crt" \
-      --authorization-mode Node,RBAC --enable-admission-plugins NodeRestriction --allow-privileged --profiling=false \
+      --enable-admission-plugins NodeRestriction --allow-privileged --profiling=false \
       --kubelet-client-certificate "$p/apiserver-kubelet-client.crt" --kubelet-client-key "$p/apiserver-kubelet-client.key" \
       --kubelet-certificate-authority "$p/ca.crt" --kubelet-preferred-address-types InternalIP \
       --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$p/sa.pub" --service-account-signing-key-file "$p/sa.key" \
@@ -24,7 +27,7 @@ control_store() {
       --requestheader-username-headers X-Remote-User --requestheader-group-headers X-Remote-Group --requestheader-extra-headers-prefix X-Remote-Extra- \
       --proxy-client-cert-file "$p/front-proxy-client.crt" --proxy-client-key-file "$p/front-proxy-client.key" \
       --enable-aggregator-routing \
-      --audit-policy-file "$here/audit-policy.yaml" --audit-log-path "$lab/log/audit.jsonl" --audit-log-maxsize 100 --audit-log-maxbackup 3
+      "${side[@]}" --audit-log-path "$lab/log/audit.jsonl" --audit-log-maxsize 100 --audit-log-maxbackup 3
   fi
 }
 
@@ -43,6 +46,20 @@ control() {
     launch_on control scheduler "$kubernetes/kube-scheduler" --leader-elect=false --bind-address 127.0.0.1 --profiling=false \
       --kubeconfig "$p/scheduler.kubeconfig" --authentication-kubeconfig "$p/scheduler.kubeconfig" --authorization-kubeconfig "$p/scheduler.kubeconfig"
   fi
+}
+
+# kube-proxy beside the API server, as kubeadm has it: the API server reaches services by their address.
+control_proxy() {
+  alive proxy-control && return
+  cat >"$lab/pki/proxy-control.yaml" <<END
+apiVersion: kubeproxy.config.k8s.io/v1alpha1
+kind: KubeProxyConfiguration
+mode: nftables
+clusterCIDR: $pods.0.0/16
+clientConnection: {kubeconfig: $lab/pki/proxy.kubeconfig}
+conntrack: {maxPerCore: 0, min: 0}
+END
+  launch_on control proxy-control "$kubernetes/kube-proxy" --config "$lab/pki/proxy-control.yaml" --hostname-override control
 }
 
 # On the machine's network but in the host's file system, so that files on the command line are the caller's.

@@ -34,7 +34,21 @@ gate() {
   fi
   kubectl -n jinwu rollout status deployment/jinwu-gate --timeout=120s >/dev/null
   until_ready 60 apiserver kubectl get validatingwebhookconfiguration jinwu-gate
+  attach
   printf '关口已就绪 / the gate is ready: %s\n' "$digest"
+}
+
+# Has the API server hand its audit events to the gate and ask it who may: the options of `jinwu cluster apiserver`, and one
+# restart, as on any cluster.
+attach() {
+  [ ! -f "$lab/apiserver/flags" ] || return 0
+  (umask 077 && "$root/x" jinwu --json cluster apiserver $gate_name --out "$lab/apiserver" --folder "$lab/apiserver" --address "$gate_address" >"$lab/apiserver.json")
+  grep -o '"flag": *"[^"]*"' "$lab/apiserver.json" | sed 's/.*: *"//; s/"$//' >"$lab/apiserver/flags"
+  # At once: it would wait a minute for whoever watches, and take itself out of its service.
+  kill -9 "$(cat "$lab/run/apiserver.pid")"
+  while alive apiserver; do sleep 0.05; done
+  control_store
+  until_ready 60 apiserver kubectl get --raw /readyz
 }
 
 # Service address of the gate: the API server's files name it.

@@ -62,7 +62,7 @@ programs() {
 # What components a lab of this shape has.
 components() {
   local i
-  echo machine etcd apiserver controller-manager scheduler
+  echo machine etcd apiserver controller-manager scheduler proxy-control
   [ -n "$bare" ] || echo trust relay
   for i in $(seq "$nodes"); do
     echo "machine-$i" "containerd-$i" "kubelet-$i" "proxy-$i"
@@ -146,6 +146,7 @@ up() {
   control_store
   for i in $(seq "$nodes"); do runtime "$i"; done
   control
+  control_proxy
   objects
   for i in $(seq "$nodes"); do kubelet "$i"; done
   [ -n "$bare" ] || registry

@@ -151,6 +151,8 @@ network() {
   on control ip link add switch type bridge
   on control ip addr add "$control_address/24" dev switch
   on control ip link set switch up
+  # kube-proxy translates these; an address without a route would be refused before.
+  on control ip route add "$services" dev switch
   for i in $(seq "$nodes"); do
     pid=$(cat "$lab/run/machine-$i.pid")
     on control ip link add "port$i" type veth peer name eth0 netns "$pid"

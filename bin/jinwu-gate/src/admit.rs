@@ -28,6 +28,11 @@ pub(crate) async fn validating(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Fail
     let rules = gate.rules().ok_or(Failure::NotReady)?;
     let judgement = decide(gate, &rules, request).await;
     let mut response = answer::validating(request, &judgement);
+    if let Some(block) = gate.blocks.refusing(&request.user_info.username, request.credentials()).filter(|_| response.allowed) {
+        // By this gate alone so far: the next bundle has it, and judges by it.
+        let message = format!("金吾:该主体已被阻断({0}) / jinwu: this subject is blocked: {0}", block.reason);
+        response = Response::deny(&request.uid, 403, message);
+    }
     if !request.is_dry_run() {
         let records = answer::records(request, &judgement, &rules.bundle.cluster, now());
         if let Err(error) = gate.spool.append(&entries(records)).await {

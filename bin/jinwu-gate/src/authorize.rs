@@ -63,6 +63,10 @@ pub(crate) async fn review(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, String> 
     if review.api_version != API_VERSION || review.kind != KIND {
         return Err(format!("{} {} is not {API_VERSION} {KIND}", review.api_version, review.kind).chars().take(200).collect());
     }
+    if is_canary(&review.spec) {
+        let status = serde_json::json!({"allowed": false, "denied": true, "reason": crate::canary::ANSWERED});
+        return Ok(serde_json::json!({"apiVersion": API_VERSION, "kind": KIND, "status": status}).to_string().into_bytes());
+    }
     let status = match blocked(gate, &review.spec) {
         Some(block) => {
             record(gate, &review.spec, &block).await;
@@ -75,12 +79,16 @@ pub(crate) async fn review(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, String> 
 }
 
 fn blocked(gate: &Gate, spec: &Spec) -> Option<BlockedSubject> {
-    let rules = gate.rules()?;
-    let (now, credentials) = (now(), spec.extra.get(CREDENTIAL));
-    let found = rules.bundle.blocked.iter().find(|b| {
-        now < b.expires && b.user == spec.user && b.credential.as_ref().is_none_or(|c| credentials.is_some_and(|list| list.iter().any(|have| have.strip_prefix("JTI=").unwrap_or(have) == c)))
-    });
-    found.cloned()
+    let credentials = spec.extra.get(CREDENTIAL).map_or(&[][..], Vec::as_slice);
+    if let Some(block) = gate.blocks.refusing(&spec.user, credentials) {
+        return Some(block);
+    }
+    gate.rules()?.blocked(&spec.user, credentials, now()).cloned()
+}
+
+/// A gate asks for nothing, to see whether we are asked about it.
+fn is_canary(spec: &Spec) -> bool {
+    spec.user == jinwu_audit::GATE_USER && spec.non_resource_attributes.as_ref().is_some_and(|p| p.path.starts_with(jinwu_audit::CANARY))
 }
 
 /// The refusal stands whether it can be recorded or not.

@@ -35,6 +35,9 @@ pub(crate) struct Config {
     /// 同时处理的请求数;更多的立即以 429 拒绝 / reviews at once; more are refused at once with 429
     #[arg(long, env = "JINWU_GATE_CONCURRENCY", default_value_t = 256)]
     pub(crate) concurrency: usize,
+    /// 探针请求的间隔秒数 / seconds between canaries
+    #[arg(long, env = "JINWU_GATE_CANARY", default_value_t = 60)]
+    pub(crate) canary: u64,
     /// 等待镜像裁决的毫秒数 / milliseconds to wait for an image verdict
     #[arg(long, env = "JINWU_GATE_PATIENCE", default_value_t = 3000)]
     pub(crate) patience: u64,

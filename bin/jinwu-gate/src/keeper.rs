@@ -5,6 +5,8 @@
 //! lets no webhook see that itself.
 
 use crate::admit::entries;
+use crate::certificate;
+use crate::server::Server;
 use crate::state::{Gate, now};
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -23,7 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Files that make up the certificate, as [`jinwu_trust::tls::ensure_certificates`] names them.
+/// Files that make up the certificate; `ca.key` is of gates that made their own authority.
 const FILES: [&str; 5] = ["ca.crt", "ca.key", "server.crt", "server.key", "server.stamp"];
 
 pub(crate) struct Keeper {
@@ -31,16 +33,18 @@ pub(crate) struct Keeper {
     secrets: Api<Secret>,
     folder: PathBuf,
     names: Vec<String>,
+    server: Arc<Server>,
 }
 
 impl Keeper {
-    pub(crate) fn new(client: Client, folder: PathBuf, names: Vec<String>) -> Self {
-        Keeper { secrets: Api::namespaced(client.clone(), NAMESPACE), client, folder, names }
+    pub(crate) fn new(client: Client, folder: PathBuf, names: Vec<String>, server: Arc<Server>) -> Self {
+        Keeper { secrets: Api::namespaced(client.clone(), NAMESPACE), client, folder, names, server }
     }
 
-    /// The certificate that all replicas share: the cluster's if it is good, else a new one.
-    /// Gives its files and whether they are other than before.
-    pub(crate) async fn certificate(&self) -> anyhow::Result<(jinwu_trust::tls::Certificates, bool)> {
+    /// The certificate that all replicas share: the cluster's if it is good and of this authority
+    /// (empty: of any), else a new one by the server. Gives its files and whether they are other than
+    /// before.
+    pub(crate) async fn certificate(&self, authority: &str) -> anyhow::Result<(jinwu_trust::tls::Certificates, bool)> {
         let before = std::fs::read(self.folder.join("server.crt")).ok();
         for _ in 0..5 {
             let secret = self.secrets.get(TLS_SECRET).await.with_context(|| format!("secret {NAMESPACE}/{TLS_SECRET}: install again with jinwu cluster install"))?;
@@ -53,7 +57,10 @@ impl Keeper {
                     None => drop(std::fs::remove_file(&path)),
                 }
             }
-            let made = jinwu_trust::tls::ensure_certificates(&self.folder, &self.names)?;
+            if !certificate::is_good(&self.folder, &self.names, authority) {
+                certificate::ask(&self.server, &self.folder, &self.names).await.context("certificate")?;
+            }
+            let made = certificate::files_of(&self.folder);
             let now: BTreeMap<String, Vec<u8>> = FILES.iter().filter_map(|n| Some(((*n).to_owned(), std::fs::read(self.folder.join(n)).ok()?))).collect();
             let same = now.len() == data.len() && now.iter().all(|(name, bytes)| data.get(name).is_some_and(|d| d.0 == *bytes));
             let kept = if same { Ok(()) } else { self.replace(secret, now).await };

@@ -6,7 +6,11 @@
 #![forbid(unsafe_code)]
 
 mod admit;
+mod audit;
 mod authorize;
+mod blocks;
+mod canary;
+mod certificate;
 mod config;
 mod images;
 mod keeper;
@@ -17,6 +21,7 @@ mod server;
 mod spool;
 mod state;
 mod sync;
+mod tail;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -33,15 +38,31 @@ struct Arguments {
 enum Command {
     /// 应答 API server 的 webhook / answer the API server's webhooks
     Serve(Config),
+    /// 读取 API server 的审计日志文件 / read the API server's audit log file
+    Tail {
+        /// --audit-log-path 的文件(JSON)/ the file of --audit-log-path, JSON
+        #[arg(long)]
+        file: std::path::PathBuf,
+        #[command(flatten)]
+        config: Config,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
-    let Command::Serve(config) = Arguments::parse().command;
+    let command = Arguments::parse().command;
+    let config = match &command {
+        Command::Serve(config) | Command::Tail { config, .. } => config.clone(),
+    };
     tracing_subscriber::fmt()
         .json()
         .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("JINWU_LOG").unwrap_or_else(|_| "info,kube=warn".into()))
         .with_writer(std::io::stderr)
         .init();
     rustls::crypto::aws_lc_rs::default_provider().install_default().map_err(|_| anyhow::anyhow!("two cryptography providers"))?;
-    tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads.clamp(1, 16)).enable_all().build().context("runtime")?.block_on(serve::run(config))
+    tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads.clamp(1, 16)).enable_all().build().context("runtime")?.block_on(async {
+        match command {
+            Command::Serve(_) => serve::run(config).await,
+            Command::Tail { file, .. } => serve::tail(config, file).await,
+        }
+    })
 }

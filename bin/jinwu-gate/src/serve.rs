@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{authorize, native, sync};
+use crate::{audit, authorize, blocks, canary, certificate, native, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -40,12 +40,9 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         false => Some(jinwu_cluster::connect(config.kubeconfig.as_deref()).await?),
     };
     let folder = config.data.join("tls");
-    let keeper = client.as_ref().map(|c| Arc::new(Keeper::new(c.clone(), folder.clone(), config.names.clone())));
-    let certificates = match &keeper {
-        Some(keeper) => patiently(keeper).await?,
-        None => jinwu_trust::tls::ensure_certificates(&folder, &config.names)?,
-    };
-    let tls: Tls = Arc::new(RwLock::new(jinwu_trust::tls::server_config(&certificates)?));
+    let keeper = client.as_ref().map(|c| Arc::new(Keeper::new(c.clone(), folder.clone(), config.names.clone(), server.clone())));
+    let certificates = patiently(keeper.as_deref(), &server, &folder, &config.names).await?;
+    let tls: Tls = Arc::new(RwLock::new(jinwu_trust::tls::server_config_with_clients(&certificates)?));
     let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience), config.image.as_deref());
     let namespaces = client.as_ref().map_or_else(Namespaces::nowhere, Namespaces::watch);
     let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
@@ -57,10 +54,14 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(images.save_regularly());
     tokio::spawn(server.clone().follow());
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), keeper.clone()));
+    tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    if let Some(client) = &client {
+        tokio::spawn(canary::run(gate.clone(), client.clone()));
+    }
     let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
     if let Some(keeper) = keeper {
         tokio::spawn(sync::own_image(gate.clone(), keeper.clone()));
-        tokio::spawn(renew(keeper.clone(), tls.clone()));
+        tokio::spawn(renew(keeper.clone(), gate.clone(), tls.clone()));
         tokio::spawn(install_once_ready(keeper.clone(), gate.clone()));
         if let Some(client) = client {
             tokio::spawn(native::keep(client, keeper, gate.clone()));
@@ -72,24 +73,57 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         _ = end.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
     }
-    // What waits gets a chance to leave before the pod and its disk go.
-    for _ in 0..100 {
-        if gate.spool.waiting() == 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    sending.abort();
-    tracing::info!(waiting = gate.spool.waiting(), "stopped");
+    finish(&gate, sending).await;
     Ok(())
 }
 
-/// The API server may come up after its gate.
-async fn patiently(keeper: &Keeper) -> anyhow::Result<jinwu_trust::tls::Certificates> {
+/// `jinwu-gate tail`: the API server's audit log instead of its webhooks.
+pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Result<()> {
+    std::fs::create_dir_all(&config.data).with_context(|| config.data.display().to_string())?;
+    let server = Arc::new(Server::open(&config.server)?);
+    let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience), config.image.as_deref());
+    let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
+    let gate = Arc::new(Gate::new(config, images, Namespaces::nowhere(), spool));
+    recall(&gate, &server, None).await;
+    tokio::spawn(sync::bundles(gate.clone(), server.clone(), None));
+    tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
+    tracing::info!(file = %file.display(), name = gate.config.name, "following");
+    let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::select! {
+        ended = tail::run(gate.clone(), file) => ended?,
+        _ = end.recv() => {}
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    finish(&gate, sending).await;
+    Ok(())
+}
+
+/// What waits gets a chance to leave before the pod and its disk go; then a last word.
+async fn finish(gate: &Gate, sending: tokio::task::JoinHandle<()>) {
+    gate.leaving.store(true, Ordering::Relaxed);
+    gate.spool.wake();
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if gate.spool.waiting() == 0 {
+            break;
+        }
+    }
+    sending.abort();
+    tracing::info!(waiting = gate.spool.waiting(), "stopped");
+}
+
+/// The API server, or Jinwu's, may come up after its gate.
+async fn patiently(keeper: Option<&Keeper>, server: &Server, folder: &std::path::Path, names: &[String]) -> anyhow::Result<jinwu_trust::tls::Certificates> {
     let mut tries = 0;
     loop {
-        match keeper.certificate().await {
-            Ok((certificates, _)) => return Ok(certificates),
+        let made = match keeper {
+            Some(keeper) => keeper.certificate("").await.map(|(certificates, _)| certificates),
+            None if certificate::is_good(folder, names, "") => Ok(certificate::files_of(folder)),
+            None => certificate::ask(server, folder, names).await.map(|()| certificate::files_of(folder)),
+        };
+        match made {
+            Ok(certificates) => return Ok(certificates),
             Err(error) if tries < 60 => {
                 tries += 1;
                 tracing::warn!(error = format!("{error:#}"), "no certificate yet");
@@ -118,11 +152,21 @@ async fn recall(gate: &Gate, server: &Server, keeper: Option<&Keeper>) {
     }
 }
 
-async fn renew(keeper: Arc<Keeper>, tls: Tls) {
-    loop {
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        match keeper.certificate().await {
-            Ok((certificates, true)) => match jinwu_trust::tls::server_config(&certificates) {
+/// Looks every ten minutes, and at once when a bundle names another authority.
+async fn renew(keeper: Arc<Keeper>, gate: Arc<Gate>, tls: Tls) {
+    let mut by = String::new();
+    for n in 1_u64.. {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let authority = gate.rules().map(|r| r.bundle.authority.clone()).unwrap_or_default();
+        if authority == by && n % 300 != 0 {
+            continue;
+        }
+        let got = keeper.certificate(&authority).await;
+        if got.is_ok() {
+            by = authority;
+        }
+        match got {
+            Ok((certificates, true)) => match jinwu_trust::tls::server_config_with_clients(&certificates) {
                 Ok(config) => *tls.write() = config,
                 Err(error) => tracing::error!(%error, "the renewed certificate cannot be used"),
             },
@@ -157,9 +201,11 @@ async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
         tokio::spawn(async move {
             let _permit = permit;
             let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
+            // Whoever showed a certificate showed one of the cluster's authority: else there is no connection.
+            let known = stream.get_ref().1.peer_certificates().is_some();
             let service = hyper::service::service_fn(move |request| {
                 let gate = gate.clone();
-                async move { Ok::<_, Infallible>(answer(&gate, request).await) }
+                async move { Ok::<_, Infallible>(answer(&gate, request, known).await) }
             });
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(90));
@@ -169,15 +215,37 @@ async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
     }
 }
 
-async fn answer(gate: &Gate, request: Request<Incoming>) -> Response<Full<Bytes>> {
+async fn answer(gate: &Arc<Gate>, request: Request<Incoming>, known: bool) -> Response<Full<Bytes>> {
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     match (method, path.as_str()) {
         (Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
         (Method::GET, "/readyz") if gate.rules().is_some() && gate.namespaces.is_ready() => text(StatusCode::OK, "ok\n"),
         (Method::GET, "/readyz") => text(StatusCode::SERVICE_UNAVAILABLE, "no bundle or no list of namespaces yet\n"),
         (Method::GET, "/metrics") => text(StatusCode::OK, &metrics(gate)),
+        (Method::POST, "/audit" | "/authorize") if !known => text(StatusCode::UNAUTHORIZED, "only with a client certificate of the cluster's authority: jinwu cluster apiserver\n"),
+        (Method::POST, "/audit") => events(gate, request).await,
         (Method::POST, "/admit" | "/pin" | "/authorize") => post(gate, &path, request).await,
-        _ => text(StatusCode::NOT_FOUND, "POST /admit, /pin, /authorize; GET /healthz, /readyz, /metrics\n"),
+        _ => text(StatusCode::NOT_FOUND, "POST /admit, /pin, /authorize, /audit; GET /healthz, /readyz, /metrics\n"),
+    }
+}
+
+/// A batch of audit events: 200 once what must be kept of it is on disk. The API server sends again what
+/// was answered otherwise.
+async fn events(gate: &Arc<Gate>, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    let Ok(_room) = gate.audit.room.acquire().await else { return text(StatusCode::SERVICE_UNAVAILABLE, "ending\n") };
+    let most = jinwu_detect::audit::MAX_BATCH;
+    let body = match tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), most).collect()).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) => return text(StatusCode::PAYLOAD_TOO_LARGE, &format!("the batch is longer than {most} bytes or broke off: {error}\n")),
+        Err(_) => return text(StatusCode::REQUEST_TIMEOUT, "the batch did not come in time\n"),
+    };
+    match audit::take(gate, body, audit::Way::Webhook).await {
+        Ok(()) => text(StatusCode::OK, ""),
+        Err(audit::Refusal::Bad(error)) => {
+            gate.count.failed.fetch_add(1, Ordering::Relaxed);
+            text(StatusCode::BAD_REQUEST, &format!("{error}\n"))
+        }
+        Err(audit::Refusal::Later(error)) => text(StatusCode::SERVICE_UNAVAILABLE, &format!("{error}\n")),
     }
 }
 
@@ -223,6 +291,9 @@ fn metrics(gate: &Gate) -> String {
         ("jinwu_gate_reviews_total", "Reviews received", of(&c.reviews)),
         ("jinwu_gate_refused_total", "Reviews refused", of(&c.refused)),
         ("jinwu_gate_shed_total", "Reviews refused because too many came at once", of(&c.shed)),
+        ("jinwu_gate_audit_events_total", "Audit events taken", of(&gate.audit.events)),
+        ("jinwu_gate_audit_folded_total", "Audit events not recorded one by one", of(&gate.audit.folded)),
+        ("jinwu_gate_blocked_total", "Subjects blocked by rules", of(&c.blocked)),
         ("jinwu_gate_failed_total", "Bodies that are no review", of(&c.failed)),
     ] {
         out.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));

@@ -4,7 +4,9 @@
 //! brings it into the mounted folder. They are read again every few seconds, and when the server refuses.
 
 use anyhow::Context as _;
-use jinwu_admission::protocol::{Batch, Bundle, ImageAnswer, ImageQuestion, SIGNED_AS, Signed, Taken};
+use jinwu_admission::protocol::{
+    BlockRequest, BlockedSubject, Bundle, Certificate, CertificateRequest, GateStatus, ImageAnswer, ImageQuestion, SIGNED_AS, Signed, Taken,
+};
 use jinwu_trust::VerifyingKey;
 use parking_lot::RwLock;
 use reqwest::RequestBuilder;
@@ -111,8 +113,25 @@ impl Server {
         Ok(check(answer).await?.json().await?)
     }
 
-    pub(crate) async fn records(&self, batch: &Batch) -> anyhow::Result<Taken> {
-        let answer = self.ask(|w| w.client.post(w.at("records")).json(batch).timeout(Duration::from_secs(30))).await?;
+    /// Brings records: entries as they lie in the spool, one JSON text each.
+    pub(crate) async fn records(&self, gate: &str, entries: &[Vec<u8>], status: &GateStatus) -> anyhow::Result<Taken> {
+        let mut body = format!("{{\"gate\":{},\"status\":{},\"records\":[", serde_json::to_string(gate)?, serde_json::to_string(status)?).into_bytes();
+        body.extend(entries.join(&b','));
+        body.extend(b"]}");
+        let body = bytes::Bytes::from(body);
+        let kind = (http::header::CONTENT_TYPE, "application/json");
+        let answer = self.ask(|w| w.client.post(w.at("records")).header(kind.0.clone(), kind.1).body(body.clone()).timeout(Duration::from_secs(30))).await?;
+        Ok(check(answer).await?.json().await?)
+    }
+
+    pub(crate) async fn certificate(&self, names: &[String]) -> anyhow::Result<Certificate> {
+        let question = CertificateRequest { names: names.to_vec() };
+        let answer = self.ask(|w| w.client.post(w.at("certificate")).json(&question).timeout(Duration::from_secs(10))).await?;
+        Ok(check(answer).await?.json().await?)
+    }
+
+    pub(crate) async fn block(&self, ask: &BlockRequest) -> anyhow::Result<BlockedSubject> {
+        let answer = self.ask(|w| w.client.post(w.at("blocks")).json(ask).timeout(Duration::from_secs(10))).await?;
         Ok(check(answer).await?.json().await?)
     }
 }

@@ -1,14 +1,16 @@
 //! What every request shares.
 
+use crate::audit::Audit;
+use crate::blocks::Blocks;
 use crate::config::Config;
 use crate::images::Images;
 use crate::names::Namespaces;
 use crate::spool::Spool;
 use jinwu_admission::Rules;
-use jinwu_admission::protocol::GateStatus;
+use jinwu_admission::protocol::{GateStatus, WatchStatus};
 use parking_lot::RwLock;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
 pub(crate) struct Gate {
@@ -21,6 +23,9 @@ pub(crate) struct Gate {
     /// Reviews being judged.
     pub(crate) room: Semaphore,
     pub(crate) count: Counters,
+    pub(crate) audit: Audit,
+    pub(crate) blocks: Blocks,
+    pub(crate) leaving: AtomicBool,
 }
 
 #[derive(Default)]
@@ -29,12 +34,15 @@ pub(crate) struct Counters {
     pub(crate) refused: AtomicU64,
     pub(crate) shed: AtomicU64,
     pub(crate) failed: AtomicU64,
+    pub(crate) blocked: AtomicU64,
 }
 
 impl Gate {
     pub(crate) fn new(config: Config, images: Images, namespaces: Namespaces, spool: Spool) -> Self {
         let room = Semaphore::new(config.concurrency.max(1));
-        Gate { config, rules: RwLock::new(None), images, namespaces, spool, room, count: Counters::default() }
+        let blocks = Blocks::open(&config.data);
+        let (count, audit, leaving) = (Counters::default(), Audit::default(), AtomicBool::new(false));
+        Gate { config, rules: RwLock::new(None), images, namespaces, spool, room, count, audit, blocks, leaving }
     }
 
     pub(crate) fn rules(&self) -> Option<Arc<Rules>> {
@@ -50,6 +58,21 @@ impl Gate {
         self.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default()
     }
 
+    fn watch(&self) -> WatchStatus {
+        let a = &self.audit;
+        WatchStatus {
+            events: a.events.load(Ordering::Relaxed),
+            folded: a.folded.load(Ordering::Relaxed),
+            webhook: a.webhook.load(Ordering::Relaxed),
+            file: a.file.load(Ordering::Relaxed),
+            event: a.newest.load(Ordering::Relaxed),
+            canary_sent: a.canary_sent.load(Ordering::Relaxed),
+            canary: a.canary.load(Ordering::Relaxed),
+            authorizer: a.authorizer.load(Ordering::Relaxed),
+            blocked: self.count.blocked.load(Ordering::Relaxed),
+        }
+    }
+
     pub(crate) fn status(&self) -> GateStatus {
         GateStatus {
             version: env!("CARGO_PKG_VERSION").into(),
@@ -57,6 +80,8 @@ impl Gate {
             waiting: self.spool.waiting(),
             reviews: self.count.reviews.load(Ordering::Relaxed),
             refused: self.count.refused.load(Ordering::Relaxed),
+            leaving: self.leaving.load(Ordering::Relaxed),
+            watch: self.watch(),
         }
     }
 }

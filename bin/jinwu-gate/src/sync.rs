@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::spool::Reader;
 use crate::state::Gate;
 use jinwu_admission::Rules;
-use jinwu_admission::protocol::{Batch, Bundle, Knowledge, Signed};
+use jinwu_admission::protocol::{Bundle, Knowledge, Signed};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,15 @@ pub(crate) fn kept(file: &Path, server: &Server) -> Option<Bundle> {
 /// Takes a bundle, if it is whole.
 pub(crate) fn take(gate: &Gate, bundle: Bundle) -> bool {
     let generation = bundle.generation.clone();
+    let settings = bundle.rules.clone();
     match Rules::new(bundle) {
         Ok(rules) => {
+            match jinwu_audit::Intake::new(&settings) {
+                Ok(intake) => gate.audit.replace(intake),
+                Err(error) => tracing::error!(%error, "the detection rules cannot be used; those before hold"),
+            }
             gate.replace(rules);
+            gate.blocks.forget_told();
             tracing::info!(generation, "bundle");
             true
         }
@@ -95,8 +101,7 @@ pub(crate) async fn records(gate: Arc<Gate>, server: Arc<Server>, mut reader: Re
             }
         };
         let count = entries.len() as u64;
-        let batch = Batch { gate: gate.config.name.clone(), records: entries, status: gate.status() };
-        match server.records(&batch).await {
+        match server.records(&gate.config.name, &entries, &gate.status()).await {
             Ok(_) => {
                 pause = Duration::from_millis(250);
                 if count > 0

@@ -70,6 +70,7 @@ pub fn validating(request: &Request<'_>, judgement: &Judgement) -> Response {
         response.audit_annotations.insert("policies".into(), names(judgement.decision.alarming()));
     }
     if let Some(grant) = &judgement.grant {
+        response.audit_annotations.insert("decision".into(), judgement.decision.id.0.clone());
         response.audit_annotations.insert("grant".into(), grant.clone());
     }
     response

@@ -14,6 +14,10 @@ pub const MAX_VIOLATIONS: usize = 100;
 /// of the namespace still holds.
 pub const UNREADABLE: &str = "unreadable-object";
 
+/// The policy under which everything a blocked subject asks for is refused, whatever the enforcement:
+/// blocking was somebody's decision already.
+pub const BLOCKED: &str = "subject-blocked";
+
 /// Everything a decision depends on.
 pub struct Question<'q, 'a> {
     pub request: &'q Request<'a>,
@@ -61,6 +65,14 @@ pub fn judge(q: &Question<'_, '_>) -> Judgement {
         Read::Namespace(change) => check::namespace::judge(q, change, &mut found),
         Read::Nothing => {}
     }
+    if let Some(block) = q.rules.blocked(&q.request.user_info.username, q.request.credentials(), q.now) {
+        let (id, reason) = (&block.id, &block.reason);
+        found.push(Found::new(
+            BLOCKED,
+            Text::new(format!("该主体已被阻断({id}):{reason}"), format!("this subject is blocked ({id}): {reason}")),
+            Text::new("由安全管理员核查后解除(jinwu cluster unblock)", "the security administrator looks into it and unblocks (jinwu cluster unblock)"),
+        ));
+    }
     let workload = q.read.subject(q.request);
     let decision = decide(q, found, &workload);
     Judgement { decision, scope: q.scope.clone(), object: object(q.request), grant }
@@ -100,6 +112,10 @@ fn violations(q: &Question<'_, '_>, f: Found, workload: &Subject) -> Vec<Violati
     };
     if let Some((policy, clauses, defaults)) = &f.image_policy {
         return vec![violation(policy.clone(), clauses.clone(), rules.mode_by(policy, *defaults, &q.scope))];
+    }
+    if f.check == BLOCKED {
+        // No exception lifts it; unblocking does.
+        return vec![Violation { exception: None, ..violation(PolicyId(BLOCKED.into()), Vec::new(), Mode::Block) }];
     }
     if f.check == UNREADABLE {
         return vec![violation(PolicyId(UNREADABLE.into()), Vec::new(), rules.enforcement(&q.scope.namespace))];

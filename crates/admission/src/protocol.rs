@@ -5,6 +5,8 @@
 //! | `GET /gate/v1/bundle?have=GENERATION&wait=SECONDS` | [`Signed`] around a [`Bundle`]; 304 when it is still the one the gate has |
 //! | `POST /gate/v1/images` with an [`ImageQuestion`] | [`ImageAnswer`] |
 //! | `POST /gate/v1/records` with a [`Batch`] | [`Taken`], once every record is durable |
+//! | `POST /gate/v1/certificate` with a [`CertificateRequest`] | [`Certificate`] of the cluster's authority |
+//! | `POST /gate/v1/blocks` with a [`BlockRequest`] | [`BlockedSubject`], which the next bundle carries |
 //!
 //! The gate shows its cluster's secret as a bearer token. It decides by the newest bundle it has,
 //! whether the server answers or not; the bundle is signed, so a copy kept in the cluster cannot be
@@ -60,6 +62,57 @@ pub struct Bundle {
     /// Versions of everything that may change what is known about an image. An answer with another
     /// generation is asked for again.
     pub verdict_generation: String,
+    /// PEM of the cluster's authority: it signs the gate's certificate and that of the API server as
+    /// the client of the gate's audit and authorisation webhooks.
+    #[serde(default)]
+    pub authority: String,
+    #[serde(default)]
+    pub rules: RuleSettings,
+}
+
+/// Detection rules over audit events: the shipped ones, switched, and the user's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleSettings {
+    /// By the rule's name, or a group's after `tag:`; a rule's own entry goes first. A rule without
+    /// one acts as it was shipped, but never 拦截: who wants subjects blocked says so.
+    pub modes: BTreeMap<String, Mode>,
+    /// Rule files in Falco's format, loaded after the shipped ones in order of name.
+    pub files: BTreeMap<String, String>,
+}
+
+/// A gate asks for its serving certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CertificateRequest {
+    /// DNS names and addresses it is to be good for.
+    pub names: Vec<String>,
+}
+
+/// A certificate and its key, PEM.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    pub authority: String,
+    pub certificate: String,
+    pub key: String,
+    /// Unix seconds.
+    pub until: i64,
+}
+
+/// A gate has blocked a subject by a rule at 拦截, and every other gate is to do so.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BlockRequest {
+    pub gate: String,
+    pub user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    pub rule: String,
+    /// Decision id of the alarm.
+    pub decision: String,
+    pub source: Option<std::net::IpAddr>,
+    pub minutes: i64,
 }
 
 /// A base-platform component (基础平台组件) that may be privileged: by namespace and digest, and, where
@@ -127,6 +180,14 @@ pub struct BlockedSubject {
     pub reason: String,
     /// Unix milliseconds.
     pub expires: i64,
+}
+
+impl BlockedSubject {
+    /// Whether it refuses a request of `user` by one of these credentials.
+    pub fn refuses(&self, user: &str, credentials: &[String], now: i64) -> bool {
+        let by = |c: &String| credentials.iter().any(|have| have.strip_prefix("JTI=").unwrap_or(have) == c);
+        now < self.expires && self.user == user && self.credential.as_ref().is_none_or(by)
+    }
 }
 
 /// What is known about an image reference?
@@ -224,6 +285,34 @@ pub struct GateStatus {
     /// Reviews answered since it started, and refused.
     pub reviews: u64,
     pub refused: u64,
+    /// It ends of its own will, and its silence means nothing.
+    #[serde(default)]
+    pub leaving: bool,
+    #[serde(default)]
+    pub watch: WatchStatus,
+}
+
+/// What a gate sees of the audit stream and of the API server's authoriser. Times are unix
+/// milliseconds by the gate's clock; 0 is never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WatchStatus {
+    /// Events taken since it started.
+    pub events: u64,
+    /// Events of system components that are not recorded one by one, and reads that are judged only.
+    pub folded: u64,
+    /// Last batch of the API server's webhook, last line of its log.
+    pub webhook: i64,
+    pub file: i64,
+    /// Time of the newest event.
+    pub event: i64,
+    /// When a canary was last sent by this gate; when the newest canary that came back was sent.
+    pub canary_sent: i64,
+    pub canary: i64,
+    /// When the API server's authoriser last asked us about a canary.
+    pub authorizer: i64,
+    /// Subjects blocked by rules since it started.
+    pub blocked: u64,
 }
 
 /// How many of a batch were new. All of them are durable.

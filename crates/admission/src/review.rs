@@ -181,6 +181,11 @@ impl<'a> Request<'a> {
         present(self.old_object)
     }
 
+    /// Ids of the credential the user came by, as the API server names them.
+    pub fn credentials(&self) -> &[String] {
+        self.user_info.extra.get("authentication.kubernetes.io/credential-id").map_or(&[], Vec::as_slice)
+    }
+
     pub fn is_dry_run(&self) -> bool {
         self.dry_run == Some(true)
     }

@@ -1,6 +1,6 @@
 //! A bundle made ready to judge by.
 
-use crate::protocol::{Bundle, EntryGrant, WorkloadException};
+use crate::protocol::{BlockedSubject, Bundle, EntryGrant, WorkloadException};
 use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel};
 use jinwu_policy::{PolicyError, PolicySet};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -136,6 +136,12 @@ impl Rules {
                 && g.ways.iter().any(|w| w == way)
                 && (g.not_before..g.expires).contains(&now)
         })
+    }
+
+    /// The block that refuses a subject, if any. `credentials` are those of the authenticator's
+    /// `authentication.kubernetes.io/credential-id`.
+    pub fn blocked(&self, user: &str, credentials: &[String], now: i64) -> Option<&BlockedSubject> {
+        self.bundle.blocked.iter().find(|b| b.refuses(user, credentials, now))
     }
 
     /// Whether someone may set a namespace's level.

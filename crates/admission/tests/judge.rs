@@ -35,6 +35,8 @@ fn bundle() -> Bundle {
         base_platform: vec![],
         sandboxed_runtimes: vec!["gvisor".into()],
         blocked: vec![],
+        authority: String::new(),
+        rules: Default::default(),
         verdict_generation: "v1".into(),
     }
 }

@@ -11,6 +11,7 @@ mod content;
 mod deployment;
 mod entry;
 mod identity;
+mod intrusion;
 mod isolation;
 mod migration;
 mod permission;
@@ -33,10 +34,10 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Clauses with steps.
-pub const CLAUSES: [&str; 15] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-4", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "MC-1", "IM-2", "CC-1"];
+pub const CLAUSES: [&str; 16] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-4", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "IP-7", "MC-1", "IM-2", "CC-1"];
 
 /// Those of them that speak of a cluster alone: without one nothing can be said.
-pub const OF_CLUSTERS: [&str; 7] = ["IA-1", "IA-3", "AC-1", "AC-4", "AC-5", "IP-6", "CC-1"];
+pub const OF_CLUSTERS: [&str; 8] = ["IA-1", "IA-3", "AC-1", "AC-4", "AC-5", "IP-6", "IP-7", "CC-1"];
 
 /// What steps work with.
 pub struct Lab<'a> {
@@ -90,6 +91,8 @@ pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Re
         "IP-3.C2" => content::environment(lab, out).await,
         "IP-4.C1" => content::scanned(lab, out).await,
         "IP-4.C2" => content::vulnerable(lab, out).await,
+        "IP-7.C1" => intrusion::watched(lab, out).await,
+        "IP-7.C2" => intrusion::stopped(lab, out).await,
         "MC-1.C1" => content::malware_engine(lab, out).await,
         "MC-1.C2" => content::malware_stopped(lab, out).await,
         "MC-1.S1" => content::malware_drill(lab, out).await,

@@ -89,7 +89,7 @@ fn answer(method: &str, path: &str) -> (u16, Value) {
         let body = match (method, path) {
             ("GET", "/health") => json!({"ready": true}),
             ("GET", "/status") => json!({"version": "open", "level": 4, "two_factor_required": false, "engines": {}, "policies": ""}),
-            ("GET", "/me") => json!({"name": "someone"}),
+            ("GET", "/me") => json!({"name": "someone", "source": "127.0.0.1"}),
             ("GET", "/roles") => json!({"roles": {"project-admin": pull, "maintainer": pull, "developer": pull, "guest": pull, "limited-guest": pull}}),
             ("GET", "/projects") => json!({"projects": []}),
             ("GET", "/ledger") => json!({"records": []}),
@@ -123,8 +123,8 @@ async fn assess(drills: bool) -> Assessment {
     };
     let mut target = Target::connect(connection).await.unwrap();
     target.patience = Duration::ZERO;
-    let options = Options { level: ProtectionLevel::FOUR, drills, guards_off: [].into() };
-    jinwu_assess::run(&target, &options, std::future::pending(), |_| {}).await.unwrap()
+    let options = Options { level: ProtectionLevel::FOUR, drills, only: [].into(), guards_off: [].into() };
+    jinwu_assess::run(&target, None, &options, std::future::pending(), |_| {}).await.unwrap()
 }
 
 #[tokio::test]
@@ -165,8 +165,8 @@ async fn an_assessment_that_is_stopped_claims_nothing_more() {
     let (registry, ca) = open_installation().await;
     let connection = Connection { registry, ca, system: "a".into(), security: "b".into(), audit: "c".into() };
     let target = Target::connect(connection).await.unwrap();
-    let options = Options { level: ProtectionLevel::FOUR, drills: true, guards_off: [].into() };
-    let assessment = jinwu_assess::run(&target, &options, std::future::ready(()), |_| {}).await.unwrap();
+    let options = Options { level: ProtectionLevel::FOUR, drills: true, only: [].into(), guards_off: [].into() };
+    let assessment = jinwu_assess::run(&target, None, &options, std::future::ready(()), |_| {}).await.unwrap();
     assert_eq!(assessment.clauses.len(), 33);
     assert!(assessment.clauses.iter().all(|c| c.verdict == Verdict::Unconfirmed));
 }

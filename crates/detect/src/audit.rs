@@ -20,8 +20,8 @@ use std::net::IpAddr;
 /// Largest event, bytes. API objects are bounded by etcd's 1.5 MiB; an event holds up to two, and
 /// API servers truncate.
 pub const MAX_EVENT: usize = 1 << 20;
-/// Largest batch, bytes: what the k8saudit plugin takes.
-pub const MAX_BATCH: usize = 12 << 20;
+/// Largest batch, bytes: more than an API server posts with its batches truncated (10 MB).
+pub const MAX_BATCH: usize = 16 << 20;
 /// Most events of one batch.
 pub const MAX_EVENTS: usize = 20_000;
 
@@ -54,6 +54,8 @@ pub struct User<'a> {
     pub uid: Option<Text<'a>>,
     #[serde(default)]
     pub groups: Option<Vec<Text<'a>>>,
+    #[serde(default, borrow)]
+    extra: Option<&'a RawValue>,
 }
 
 /// What the request is about.
@@ -159,6 +161,15 @@ pub fn batch(bytes: &[u8]) -> Result<Vec<Result<AuditEvent<'_>, AuditError>>, Au
         Some(items) if items.len() > MAX_EVENTS => Err(AuditError::TooMany(items.len())),
         Some(items) => Ok(items.into_iter().map(|i| AuditEvent::from_text(i.get(), true)).collect()),
         None => Ok(vec![AuditEvent::from_text(text, false)]),
+    }
+}
+
+// === impl User ===
+
+impl User<'_> {
+    /// What the authenticator adds, such as the id of the credential.
+    pub fn extra(&self) -> Option<std::collections::BTreeMap<String, Vec<String>>> {
+        self.extra.and_then(|raw| serde_json::from_str(raw.get()).ok())
     }
 }
 

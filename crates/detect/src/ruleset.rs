@@ -144,7 +144,7 @@ impl RuleSet {
     }
 
     /// [`evaluate`](Self::evaluate) with memory that is used again, for the hot path.
-    pub fn evaluate_with<E: Event>(&self, event: &E, scratch: &mut Scratch, mut found: impl FnMut(Match<'_>)) {
+    pub fn evaluate_with<'r, E: Event>(&'r self, event: &E, scratch: &mut Scratch, mut found: impl FnMut(Match<'r>)) {
         let program = self.program(event.source());
         scratch.begin(program);
         let typed = event.kind().and_then(|kind| self.by_type.get(kind));

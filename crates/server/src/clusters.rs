@@ -7,10 +7,12 @@
 //! * [`images`]: what is known about an image reference; [`recheck`] asks again for what runs already.
 //! * [`preview`]: what of a cluster would be refused, were everything enforced.
 //! * [`records`]: records of gates on their way to the ledger, each once.
+//! * [`blocks`]: subjects a gate has blocked by itself; [`silence`]: gates and audit streams that fell silent.
 //! * [`http`]: the endpoints gates ask.
 //!
 //! State is small and lives in memory, written through to `clusters.db` before a change is answered.
 
+pub(crate) mod blocks;
 pub mod bundle;
 mod changes;
 pub mod cluster;
@@ -21,6 +23,7 @@ mod kept;
 pub mod preview;
 pub(crate) mod recheck;
 pub mod records;
+pub mod silence;
 pub mod verdict;
 
 use crate::clusters::bundle::Made;
@@ -175,6 +178,10 @@ impl Clusters {
 
     /// A gate has reported. The one silent longest is forgotten beyond [`MAX_GATES`].
     pub(crate) fn heard(&self, cluster: &str, gate: &str, status: GateStatus, now: i64) {
+        if status.leaving {
+            self.forget_gate(cluster, gate);
+            return;
+        }
         let mut gates = self.gates.lock();
         let of = gates.entry(cluster.to_owned()).or_default();
         of.insert(gate.to_owned(), GateSeen { seen: now, status });
@@ -183,6 +190,29 @@ impl Clusters {
         {
             of.remove(&oldest);
         }
+    }
+
+    pub(crate) fn forget_gate(&self, cluster: &str, gate: &str) {
+        if let Some(of) = self.gates.lock().get_mut(cluster) {
+            of.remove(gate);
+        }
+    }
+
+    /// Clusters of which some gate was ever heard.
+    pub(crate) fn heard_once(&self) -> Vec<String> {
+        let now: Vec<String> = self.gates.lock().keys().cloned().collect();
+        let mut state = self.state.write();
+        for name in &now {
+            if let Some(kept) = state.clusters.get(name).filter(|k| !k.heard) {
+                let mut kept = kept.clone();
+                kept.heard = true;
+                match jinwu_documents::Write::put("cluster", name, &kept).and_then(|w| self.store.apply(&[w])) {
+                    Ok(()) => drop(state.clusters.insert(name.clone(), kept)),
+                    Err(error) => tracing::error!(%error, "cluster store"),
+                }
+            }
+        }
+        state.clusters.values().filter(|k| k.heard).map(|k| k.cluster.name.clone()).collect()
     }
 
     /// The cluster's gates since this server started, by pod name.

@@ -125,6 +125,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     tokio::spawn(collect_regularly(app.clone()));
     tokio::spawn(record_folded(app.clone()));
     tokio::spawn(clusters::recheck::run(app.clone()));
+    tokio::spawn(clusters::silence::run(app.clone()));
     tracing::info!(%address, data = %data.display(), "ready");
     Ok(Server { app, address, stop, _lock: lock })
 }

@@ -2,6 +2,7 @@
 //! needs stands here, so that replacing an algorithm is a change in one place.
 #![forbid(unsafe_code)]
 
+pub mod authority;
 pub mod files;
 pub mod hash;
 pub mod random;
@@ -9,6 +10,7 @@ pub mod signing;
 pub mod signature;
 pub mod tls;
 
+pub use authority::Authority;
 pub use hash::{Twin, sha256, sm3};
 pub use signing::{SigningKey, VerifyingKey};
 

@@ -49,6 +49,21 @@ pub fn ensure_certificates(dir: &Path, names: &[String]) -> Result<Certificates,
 /// The profile of every HTTPS listener: TLS 1.2 and 1.3 only, ECDHE and AEAD suites only, ALPN
 /// h2 and http/1.1.
 pub fn server_config(certificates: &Certificates) -> Result<Arc<rustls::ServerConfig>, TrustError> {
+    profile(certificates, None)
+}
+
+/// The same for a listener that also knows clients by certificates of its own authority
+/// ([`Certificates::ca`]). One without a certificate is served too: what it may do is the listener's
+/// to say.
+pub fn server_config_with_clients(certificates: &Certificates) -> Result<Arc<rustls::ServerConfig>, TrustError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_pemfile::certs(&mut files::read(&certificates.ca)?.as_slice()) {
+        roots.add(certificate.map_err(|source| TrustError::File { path: certificates.ca.display().to_string(), source })?)?;
+    }
+    profile(certificates, Some(roots))
+}
+
+fn profile(certificates: &Certificates, clients: Option<rustls::RootCertStore>) -> Result<Arc<rustls::ServerConfig>, TrustError> {
     let chain: Vec<CertificateDer<'static>> = rustls_pemfile::certs(&mut files::read(&certificates.chain)?.as_slice())
         .collect::<Result<_, _>>()
         .map_err(|source| TrustError::File { path: certificates.chain.display().to_string(), source })?;
@@ -60,10 +75,15 @@ pub fn server_config(certificates: &Certificates) -> Result<Arc<rustls::ServerCo
             detail: "no PEM key inside".into(),
         })?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
+    let builder = rustls::ServerConfig::builder_with_provider(provider.clone()).with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?;
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(roots) => {
+            let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(roots.into(), provider).allow_unauthenticated().build();
+            builder.with_client_cert_verifier(verifier.map_err(|e| rustls::Error::General(e.to_string()))?)
+        }
+    };
+    let mut config = builder.with_single_cert(chain, key)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

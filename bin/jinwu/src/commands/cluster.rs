@@ -1,10 +1,12 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
+mod apiserver;
 mod inspect;
 mod install;
 mod preview;
 mod passport;
 mod print;
+mod rules;
 
 use super::people::act;
 use crate::client::escape;
@@ -127,6 +129,11 @@ pub(crate) enum Cluster {
     /// 容器组的权限护照 / permission passports of pods
     #[command(subcommand)]
     Passport(passport::Passport),
+    /// 写出 API server 一侧的文件,打印应加的参数与理由 / write the files of the API server's side, print the options and why
+    Apiserver(apiserver::Arguments),
+    /// 审计事件的检测规则 / detection rules over audit events
+    #[command(subcommand)]
+    Rules(rules::Rules),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -165,6 +172,8 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
+        Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
+        Cluster::Rules(command) => return rules::run(common, command).await,
         Cluster::Rights => return Ok(install::rights(common)),
         Cluster::Inspect(args) => return inspect::inspect(common, args).await,
         Cluster::Inventory(access) => return inspect::inventory(common, access).await,

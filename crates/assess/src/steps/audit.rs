@@ -1,6 +1,6 @@
 //! AU-1 and AU-2: images moved and the platform changed, and the ledger knows.
 
-use super::{Lab, same, t};
+use super::{intrusion, Lab, same, t};
 use crate::evidence::{Evidence, Role, whether};
 use crate::sample;
 use crate::target::As;
@@ -234,6 +234,9 @@ pub(super) async fn platform_use(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyh
             if missing.is_empty() { t(format!("{} 条均找到", deeds.len()), format!("all {} found", deeds.len())) } else { same(format!("missing: {}", missing.join("; "))) },
             whether(missing.is_empty()),
         ));
+    }
+    if lab.cluster.is_some() {
+        intrusion::platform_use(lab, out).await?;
     }
     Ok(())
 }

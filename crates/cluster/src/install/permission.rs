@@ -14,6 +14,8 @@ pub struct Right {
     pub verbs: &'static [&'static str],
     /// In Jinwu's own namespace only.
     pub own_namespace: bool,
+    /// Paths of the API server itself, instead of resources.
+    pub paths: &'static [&'static str],
     pub zh: &'static str,
     pub en: &'static str,
 }
@@ -22,13 +24,14 @@ pub struct Right {
 pub const NATIVE: [&str; 2] = ["jinwu-pod-security", "jinwu-pod-security-platform"];
 
 /// All of them.
-pub const RIGHTS: [Right; 8] = [
+pub const RIGHTS: [Right; 9] = [
     Right {
         group: "",
         resources: &["namespaces"],
         names: &[],
         verbs: &["get", "list", "watch"],
         own_namespace: false,
+        paths: &[],
         zh: "读取命名空间的标签,以知其保护等级",
         en: "reads the labels of namespaces, to know their protection level",
     },
@@ -38,6 +41,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &[GATE],
         verbs: &["get", "list", "watch", "update", "patch"],
         own_namespace: false,
+        paths: &[],
         zh: "维护自己的 webhook 配置:更换证书,被改动时改回",
         en: "keeps its own webhook configurations: renews their certificate, puts them right when they were changed",
     },
@@ -47,6 +51,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &[],
         verbs: &["create"],
         own_namespace: false,
+        paths: &[],
         zh: "自己的 webhook 配置被删除时重建(Kubernetes 不能按名称限制 create)",
         en: "makes its own webhook configurations again when they were deleted (Kubernetes cannot limit create by name)",
     },
@@ -56,6 +61,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &NATIVE,
         verbs: &["get", "list", "watch", "update", "patch"],
         own_namespace: false,
+        paths: &[],
         zh: "维护原生策略:关口都不在时由 API server 自行执行容器组控制项",
         en: "keeps the native policy, by which the API server itself holds the controls of pods while no gate answers",
     },
@@ -65,6 +71,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &[],
         verbs: &["create"],
         own_namespace: false,
+        paths: &[],
         zh: "原生策略被删除时重建(Kubernetes 不能按名称限制 create)",
         en: "makes the native policy again when it was deleted (Kubernetes cannot limit create by name)",
     },
@@ -76,6 +83,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &["*"],
         verbs: &["get"],
         own_namespace: false,
+        paths: &[],
         zh: "原生策略以关口服务的 EndpointSlice 判断关口是否在;此权限只为通过 API server 对策略作者的检查,读不到任何对象",
         en: "the native policy tells by the EndpointSlices of the gate's service whether a gate answers; this passes the API server's check of a policy's author, and reads no object",
     },
@@ -85,6 +93,7 @@ pub const RIGHTS: [Right; 8] = [
         names: &[],
         verbs: &["list"],
         own_namespace: true,
+        paths: &[],
         zh: "同上:对原生策略绑定作者的检查",
         en: "the same: the API server's check of the author of the native policy's bindings",
     },
@@ -94,8 +103,19 @@ pub const RIGHTS: [Right; 8] = [
         names: &[TLS_SECRET, BUNDLE_SECRET],
         verbs: &["get", "update", "patch"],
         own_namespace: true,
+        paths: &[],
         zh: "保存自己的证书与最近的策略包,各副本共用",
         en: "keeps its certificate and the last bundle, which its replicas share",
+    },
+    Right {
+        group: "",
+        resources: &[],
+        names: &[],
+        verbs: &["get"],
+        own_namespace: false,
+        paths: &["/metrics"],
+        zh: "读取 API server 的指标,以知审计事件是否被丢弃(apiserver_audit_error_total)",
+        en: "reads the API server's metrics, to know whether audit events were dropped (apiserver_audit_error_total)",
     },
 ];
 
@@ -105,6 +125,9 @@ impl Right {
     }
 
     fn rule(&self) -> Value {
+        if !self.paths.is_empty() {
+            return json!({"nonResourceURLs": self.paths, "verbs": self.verbs});
+        }
         let mut rule = json!({"apiGroups": [self.group], "resources": self.resources, "verbs": self.verbs});
         if !self.names.is_empty() {
             rule["resourceNames"] = json!(self.names);

@@ -4,6 +4,7 @@
 mod entries;
 mod platform;
 mod preview;
+mod watch;
 
 use super::{Answer, ApiError, Call, Endpoint, Who, json};
 use crate::clusters::ClusterError;
@@ -50,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/settings", who: guard, summary: "许可的仓库、可改等级者、沙箱运行时、缺省等级 / allowed registries, who may set levels, sandboxed runtimes, default level", run: |c| Box::pin(set(c)) },
     ];
     all.extend(platform::endpoints());
+    all.extend(watch::endpoints());
     all.extend(entries::endpoints());
     all.extend(preview::endpoints());
     all
@@ -95,7 +97,9 @@ fn new_id(kind: &str) -> String {
 fn view(call: &Call, cluster: &Cluster) -> Result<Value, ApiError> {
     let mut view = json(cluster)?;
     if let Some(map) = view.as_object_mut() {
-        map.insert("gates".into(), json(call.app.clusters.gates(&cluster.name))?);
+        let gates = call.app.clusters.gates(&cluster.name);
+        map.insert("watch".into(), json(crate::clusters::silence::State::of(&gates, call.app.now()))?);
+        map.insert("gates".into(), json(gates)?);
         map.insert("former_secrets_until".into(), json(call.app.clusters.former_secrets(&cluster.name, call.app.now()))?);
         let bundle = crate::clusters::bundle::present(&call.app, &cluster.name);
         map.insert("generation".into(), bundle.map(|b| b.generation.clone()).into());

@@ -30,6 +30,7 @@ struct Material<'a> {
     custom: Vec<String>,
     own_registries: Vec<String>,
     verdicts: &'a verdict::Verdicts,
+    authority: String,
     now: i64,
 }
 
@@ -55,6 +56,7 @@ pub fn present(app: &App, cluster: &str) -> Option<Arc<Made>> {
         custom: app.policies.custom(),
         own_registries: app.own_registries(),
         verdicts: &verdict::present(app),
+        authority: clusters.authority(cluster).map(|a| a.certificate().to_owned()).unwrap_or_default(),
         now,
     });
     // The same content keeps its time and signature.
@@ -104,6 +106,8 @@ fn compose(m: Material<'_>) -> (Bundle, Option<i64>) {
         sandboxed_runtimes: m.cluster.sandboxed_runtimes.clone(),
         blocked,
         verdict_generation: m.verdicts.generation.clone(),
+        authority: m.authority,
+        rules: m.cluster.rules.clone(),
     };
     let text = serde_json::to_vec(&bundle).unwrap_or_default();
     bundle.generation = hex::encode(&jinwu_trust::sha256(&text)[..16]);
@@ -168,6 +172,7 @@ mod tests {
             custom: vec![],
             own_registries: vec!["localhost:5443".into()],
             verdicts: &verdict::Verdicts { generation: "v".into(), until: None },
+            authority: String::new(),
             now,
         })
     }

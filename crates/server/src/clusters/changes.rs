@@ -7,6 +7,7 @@ use super::{ClusterError, Clusters, MAX_CLUSTERS};
 use jinwu_admission::protocol::BlockedSubject;
 use jinwu_documents::Write;
 use jinwu_model::{Masked, Mode, PolicyId, ProtectionLevel};
+use jinwu_trust::{Authority, TrustError};
 
 impl Clusters {
     /// Registers a cluster; the secret is told this once.
@@ -43,6 +44,28 @@ impl Clusters {
         self.store.apply(&[Write::put("cluster", name, &kept)?])?;
         state.clusters.insert(name.to_owned(), kept);
         Ok(ended)
+    }
+
+    /// The cluster's authority, made now if it has none yet.
+    pub fn authority(&self, name: &str) -> Result<Authority, ClusterError> {
+        let unusable = |e: TrustError| ClusterError::Refused(format!("集群 {name} 的证书机构不可用 / the authority of cluster {name} cannot be used: {e}"));
+        let mut state = self.state.write();
+        let kept = state.clusters.get(name).ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;
+        if let Some(authority) = kept.authority() {
+            return authority.map_err(unusable);
+        }
+        let (kept, made) = kept.with_authority().map_err(unusable)?;
+        self.store.apply(&[Write::put("cluster", name, &kept)?])?;
+        state.clusters.insert(name.to_owned(), kept);
+        Ok(made)
+    }
+
+    pub fn switch_rule(&self, name: &str, rule: &str, mode: Option<Mode>) -> Result<Option<Mode>, ClusterError> {
+        self.update(name, |c| c.switch_rule(rule, mode))
+    }
+
+    pub fn put_rules(&self, name: &str, file: &str, text: Option<String>) -> Result<(), ClusterError> {
+        self.update(name, |c| c.put_rules(file, text))
     }
 
     /// Forgets a cluster and all that belongs to it; its gates are no longer answered.

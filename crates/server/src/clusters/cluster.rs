@@ -2,7 +2,7 @@
 
 use super::ClusterError;
 use base64::Engine as _;
-use jinwu_admission::protocol::{BaseComponent, BlockedSubject};
+use jinwu_admission::protocol::{BaseComponent, BlockedSubject, RuleSettings};
 use jinwu_model::{Digest, Mode, PolicyId, ProtectionLevel};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -30,6 +30,9 @@ pub struct Cluster {
     pub base_platform: BTreeMap<String, Component>,
     /// By id.
     pub blocked: BTreeMap<String, BlockedSubject>,
+    /// Detection rules over audit events.
+    #[serde(default)]
+    pub rules: RuleSettings,
 }
 
 /// A proposal to count something among the base platform (基础平台组件); it does once somebody else has
@@ -64,6 +67,9 @@ pub struct Settings {
 const SANDBOXED: [&str; 5] = ["gvisor", "runsc", "kata", "kata-qemu", "kata-clh"];
 /// Entries of one list at most.
 const MAX_LIST: usize = 200;
+/// Rule files of one cluster, and their bytes together.
+const MAX_RULE_FILES: usize = 32;
+const MAX_RULE_BYTES: usize = 512 << 10;
 /// Everybody, every other namespace.
 pub const ALL_OTHERS: &str = "*";
 
@@ -84,6 +90,7 @@ impl Cluster {
             sandboxed_runtimes: SANDBOXED.map(str::to_owned).to_vec(),
             base_platform: BTreeMap::new(),
             blocked: BTreeMap::new(),
+            rules: RuleSettings::default(),
         })
     }
 
@@ -154,6 +161,34 @@ impl Cluster {
         }
         component.approver = Some(approver.to_owned());
         Ok(component.clone())
+    }
+
+    /// Switches a rule, or a group after `tag:`; `None` goes back to how it was shipped.
+    pub(super) fn switch_rule(&mut self, rule: &str, mode: Option<Mode>) -> Result<Option<Mode>, ClusterError> {
+        text("rule", rule, 200)?;
+        match mode {
+            Some(mode) => {
+                room(self.rules.modes.len(), "rules")?;
+                Ok(self.rules.modes.insert(rule.to_owned(), mode))
+            }
+            None => Ok(self.rules.modes.remove(rule)),
+        }
+    }
+
+    /// Adds or replaces a rule file; `None` removes it. Whether it compiles is the caller's to ask.
+    pub(super) fn put_rules(&mut self, name: &str, file: Option<String>) -> Result<(), ClusterError> {
+        subdomain("name", name)?;
+        let Some(file) = file else {
+            return self.rules.files.remove(name).map(drop).ok_or_else(|| ClusterError::Absent(name.to_owned()));
+        };
+        self.rules.files.insert(name.to_owned(), file);
+        let bytes: usize = self.rules.files.values().map(String::len).sum();
+        if self.rules.files.len() > MAX_RULE_FILES || bytes > MAX_RULE_BYTES {
+            return Err(ClusterError::Refused(format!(
+                "规则文件最多 {MAX_RULE_FILES} 个、共 {MAX_RULE_BYTES} 字节 / {MAX_RULE_FILES} rule files of {MAX_RULE_BYTES} bytes together at most"
+            )));
+        }
+        Ok(())
     }
 
     pub(super) fn block(&mut self, subject: BlockedSubject, now: i64) -> Result<(), ClusterError> {

@@ -2,7 +2,7 @@
 //! asks and gets is [`jinwu_admission::protocol`].
 
 use super::records::{self, Batch, BatchError};
-use super::{bundle, images, recheck};
+use super::{blocks, bundle, images, recheck};
 use crate::api::{ApiError, bearer};
 use crate::app::App;
 use axum::Json;
@@ -11,7 +11,7 @@ use axum::extract::{ConnectInfo, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use jinwu_admission::protocol::ImageQuestion;
+use jinwu_admission::protocol::{BlockRequest, Certificate, CertificateRequest, ImageQuestion};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -26,6 +26,8 @@ const BATCHES: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Largest question about an image, bytes.
 const MAX_QUESTION: usize = 16 << 10;
+/// Names of one certificate at most.
+const MAX_NAMES: usize = 20;
 /// Longest wait for a new bundle, seconds.
 const MAX_WAIT: u64 = 30;
 
@@ -44,6 +46,8 @@ pub(crate) fn router(app: &App) -> axum::Router {
         .route("/gate/v1/bundle", get(newest))
         .route("/gate/v1/images", post(image))
         .route("/gate/v1/records", post(take))
+        .route("/gate/v1/certificate", post(certificate))
+        .route("/gate/v1/blocks", post(block))
         .with_state(app.clone())
 }
 
@@ -131,6 +135,48 @@ async fn take(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>
         Ok(Err(error @ BatchError::Ledger(_))) => ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "unrecordable", error.to_string()).into_response(),
         Err(_) => ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "内部错误 / internal error").into_response(),
     }
+}
+
+/// A gate's serving certificate, of its cluster's authority.
+async fn certificate(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, body: Body) -> Response {
+    let work = async {
+        let cluster = authenticate(&app, peer, &headers).await?;
+        let ask: CertificateRequest = question(body).await?;
+        if ask.names.is_empty() || ask.names.len() > MAX_NAMES || ask.names.iter().any(|n| n.is_empty() || n.len() > 253) {
+            return Err(ApiError::invalid(format!("names 须为 1–{MAX_NAMES} 个名称 / names must be 1 to {MAX_NAMES} names")));
+        }
+        let of = app.clone();
+        let name = cluster.clone();
+        let names = ask.names.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            let authority = of.clusters.authority(&name).map_err(ApiError::from)?;
+            let leaf = authority.server(&names).map_err(|e| ApiError::invalid(format!("names: {e}")))?;
+            Ok::<_, ApiError>(Certificate { authority: authority.certificate().to_owned(), certificate: leaf.certificate, key: leaf.key, until: leaf.until })
+        });
+        let made = made.await.map_err(|e| ApiError::unavailable(e.to_string()))??;
+        let record = Record::new(app.now(), Kind::Cluster, Subject::system("gate"), "certificate-issue", format!("cluster:{cluster}"))
+            .from(Some(app.source(peer.ip(), &headers)))
+            .with("names", ask.names)
+            .with("until", made.until);
+        app.journal.record(vec![record]).await.map_err(ApiError::unavailable)?;
+        Ok::<_, ApiError>(([(header::CACHE_CONTROL, "no-store")], Json(made)).into_response())
+    };
+    work.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// A gate has blocked a subject: all gates are to.
+async fn block(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, body: Body) -> Response {
+    let work = async {
+        let cluster = authenticate(&app, peer, &headers).await?;
+        let ask: BlockRequest = question(body).await?;
+        Ok::<_, ApiError>(Json(blocks::take(&app, &cluster, ask).await?).into_response())
+    };
+    work.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+async fn question<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+    let bytes = read(body, MAX_QUESTION).await?;
+    serde_json::from_slice(&bytes).map_err(|e| ApiError::invalid(format!("请求体不符 / the body does not fit: {e}")))
 }
 
 /// Which cluster asks. A refusal is recorded, a flood of them counted.

@@ -1,6 +1,7 @@
 //! What is kept of a cluster and never shown: its secrets, the one of now and those that still stand.
 
 use super::cluster::Cluster;
+use jinwu_trust::{Authority, TrustError};
 use serde::{Deserialize, Serialize};
 
 /// A cluster and what is never shown of it.
@@ -12,6 +13,20 @@ pub(super) struct Kept {
     /// Secrets of before, which stand until gates have read the new one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     former: Vec<Former>,
+    /// Signs the gates' certificates and the API server's as their client. Absent in what was kept
+    /// before there was one; made when first asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    authority: Option<KeptAuthority>,
+    /// Some gate has reported once: from then on silence is worth an alarm.
+    #[serde(default)]
+    pub(super) heard: bool,
+}
+
+/// PEM of an authority. The key leaves the server in no answer.
+#[derive(Clone, Serialize, Deserialize)]
+struct KeptAuthority {
+    certificate: String,
+    key: String,
 }
 
 #[derive(Clone, Serialize, Deserialize)]
@@ -26,18 +41,20 @@ struct Former {
 const FORMER: i64 = 24 * 3_600_000;
 /// Former secrets that stand at once; beyond it the oldest ends.
 const MAX_FORMER: usize = 4;
+
 // === impl Kept ===
 
 impl Kept {
     /// A cluster with a new secret, which is told once.
     pub(super) fn new(cluster: Cluster) -> (Self, String) {
         let secret = format!("jwg_{}", hex::encode(jinwu_trust::random::bytes::<32>()));
-        (Kept { cluster, secret: fingerprint(&secret), former: Vec::new() }, secret)
+        (Kept { cluster, secret: fingerprint(&secret), former: Vec::new(), authority: None, heard: false }, secret)
     }
 
     /// With another secret; the one of now stands a day longer. Gives it and until when the old one stands.
     pub(super) fn renewed(&self, now: i64) -> (Self, String, i64) {
-        let (mut kept, secret) = Kept::new(self.cluster.clone());
+        let (fresh, secret) = Kept::new(self.cluster.clone());
+        let mut kept = Kept { secret: fresh.secret, ..self.clone() };
         let until = now + FORMER;
         kept.former = self.former.iter().filter(|f| now < f.until).cloned().collect();
         kept.former.push(Former { secret: self.secret.clone(), until });
@@ -57,6 +74,18 @@ impl Kept {
         self.former.iter().map(|f| f.until).filter(move |until| now < *until)
     }
 
+    /// The cluster's authority, if it has one.
+    pub(super) fn authority(&self) -> Option<Result<Authority, TrustError>> {
+        let kept = self.authority.as_ref()?;
+        Some(Authority::load(&authority_name(&self.cluster.name), &kept.certificate, &kept.key))
+    }
+
+    pub(super) fn with_authority(&self) -> Result<(Self, Authority), TrustError> {
+        let made = Authority::generate(&authority_name(&self.cluster.name))?;
+        let authority = Some(KeptAuthority { certificate: made.certificate().to_owned(), key: made.key() });
+        Ok((Kept { authority, ..self.clone() }, made))
+    }
+
     /// Each compared in constant time.
     pub(super) fn has_secret(&self, fingerprint: &str, now: i64) -> bool {
         use subtle::ConstantTimeEq as _;
@@ -64,6 +93,10 @@ impl Kept {
         let former = self.former.iter().filter(|f| now < f.until);
         former.fold(is(&self.secret), |found, f| is(&f.secret) || found)
     }
+}
+
+fn authority_name(cluster: &str) -> String {
+    format!("Jinwu gates of {cluster}")
 }
 
 /// What is kept in a secret's place.

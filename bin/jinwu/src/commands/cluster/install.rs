@@ -83,7 +83,7 @@ pub(super) fn rights(common: &Common) -> ExitCode {
             let names = if r.names.is_empty() { String::new() } else { format!(" ({})", r.names.join(", ")) };
             let place = if r.own_namespace { jinwu_cluster::install::NAMESPACE } else { "*" };
             let why = r.why();
-            vec![format!("{}{names}", r.resources.join(", ")), r.verbs.join(", "), place.to_owned(), common.lang.pick(&why.zh, &why.en).to_owned()]
+            vec![format!("{}{names}", [r.resources, r.paths].concat().join(", ")), r.verbs.join(", "), place.to_owned(), common.lang.pick(&why.zh, &why.en).to_owned()]
         })
         .collect();
     let header = match common.lang {

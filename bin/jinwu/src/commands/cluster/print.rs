@@ -58,6 +58,14 @@ pub(super) async fn show(common: &Common, name: &str) -> anyhow::Result<ExitCode
     for (id, b) in members(&answer["blocked"]) {
         rows.push(vec![format!("{} {id}", pick("拒绝", "blocked")), format!("{} → {}", text(&b, "user"), time(b["expires"].as_i64().unwrap_or(0)))]);
     }
+    let when = |v: &Value| v.as_i64().filter(|t| *t > 0).map_or_else(|| "-".to_owned(), time);
+    let (audit, authorizer) = (&answer["watch"]["audit"], &answer["watch"]["authorizer"]);
+    let ok = |v: &Value| if v["canary_ok"] == true { pick("正常", "ok") } else { pick("静默", "silent") };
+    rows.push(vec![
+        pick("审计流", "audit stream"),
+        format!("{} webhook={} file={} {}={}", ok(audit), when(&audit["webhook"]), when(&audit["file"]), pick("最近事件", "last event"), when(&audit["last_event"])),
+    ]);
+    rows.push(vec![pick("授权", "authoriser"), format!("{} {}={}", ok(authorizer), pick("最近询问", "last asked"), when(&authorizer["asked"]))]);
     for (gate, seen) in members(&answer["gates"]) {
         let status = &seen["status"];
         let current = status["generation"] == answer["generation"];
@@ -119,7 +127,7 @@ pub(super) async fn secret(common: &Common, path: &str, body: &Value) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-fn mode(common: &Common, value: &Value) -> String {
+pub(super) fn mode(common: &Common, value: &Value) -> String {
     let mode = value.as_str().and_then(|m| m.parse::<Mode>().ok());
     mode.map_or(String::new(), |m| common.lang.pick(m.zh(), m.as_str()).to_owned())
 }
