@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export JINWU_DATA=${JINWU_DATA:-$PWD/../shared/data}
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 suites=("$@")
-[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate scan clients kill assess)
+[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate scan clients kill assess cluster)
 
 failed=()
 passed=0
@@ -32,9 +32,9 @@ case " ${suites[*]} " in *" tidy "*) suite tidy cargo xtask tidy ;; esac
 for name in "${suites[@]}"; do
   case $name in
     tidy) ;;
-    unit | registry | gate | scan | clients | kill | assess) want=1 ;;
+    unit | registry | gate | scan | clients | kill | assess | cluster) want=1 ;;
     *)
-      printf '没有套件 %s / no suite %s; tidy unit registry gate scan clients kill assess\n' "$name" "$name" >&2
+      printf '没有套件 %s / no suite %s; tidy unit registry gate scan clients kill assess cluster\n' "$name" "$name" >&2
       exit 2
       ;;
   esac
@@ -72,6 +72,7 @@ for name in "${suites[@]}"; do
       need skopeo
       suite assess lab assess
       ;;
+    cluster) suite cluster bash lab/cluster/assess.sh ;;
   esac
 done
 printf '\n%s passed, %s failed\n' "$passed" "${#failed[@]}"

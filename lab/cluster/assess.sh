@@ -64,6 +64,9 @@ assess "$work/all.json"
 for clause in IA-1 IA-2 IA-3 AC-1 AC-2 AC-4 AC-5 AU-1 AU-2 IP-3 IP-4 IP-6 MC-1 IM-2 CC-1; do
   check "$clause 符合" holds "$work/all.json" "$clause"
 done
+# Attacks inside containers are for the sensor to see, which is not there yet: never more than open.
+check 'IP-7 is open, for want of a sensor' is "$(verdict "$work/all.json" IP-7)" 待确认
+check 'IP-7: a stolen token is stopped' is "$(step "$work/all.json" IP-7.C2)" 符合
 check 'nothing is left behind' is "$(jq -c .left_behind "$work/all.json")" '[]'
 for _ in $(seq 60); do
   [ "$(kubectl get namespaces -o name | sort)" != "$before" ] || break
