@@ -49,7 +49,11 @@ attach() {
   while alive apiserver; do sleep 0.05; done
   control_store
   until_ready 60 apiserver kubectl get --raw /readyz
+  # Both ways are proved by requests the gates make of themselves.
+  until_ready 90 apiserver heard
 }
+
+heard() { [ "$("$root/x" jinwu --json cluster show $gate_name | grep -oE '"canary_ok": *true' | wc -l)" = 2 ]; }
 
 # Service address of the gate: the API server's files name it.
 gate_address=10.96.0.77

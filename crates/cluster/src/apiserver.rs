@@ -133,7 +133,7 @@ impl ApiServer {
             "apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthorizationConfiguration",
             "authorizers": [
                 {"type": "Webhook", "name": "jinwu", "webhook": {
-                    "timeout": "1s", "failurePolicy": "NoOpinion",
+                    "timeout": "3s", "failurePolicy": "NoOpinion",
                     "authorizedTTL": "1s", "unauthorizedTTL": "1s",
                     "subjectAccessReviewVersion": "v1", "matchConditionSubjectAccessReviewVersion": "v1",
                     "matchConditions": conditions,
