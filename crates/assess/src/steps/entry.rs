@@ -113,6 +113,21 @@ pub(super) async fn intrusion(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         t(format!("{} 条", records.len()), format!("{} records", records.len())),
         whether(records.iter().any(entered)),
     ));
+    // The same entry as the API server tells it, which knows the address.
+    let object = format!("pod:{}/{HOST}/exec", field.namespace);
+    let query = format!("kind=entry&since={}&object={}", lab.since, crate::target::registry::escape(&object));
+    let mut log = lab.log(format!("GET /api/v1/ledger?{query}"));
+    let told = |r: &serde_json::Value| r["outcome"] == "success" && r["source"].is_string() && (r["detail"]["impersonated"] == person.as_str() || r["subject"]["name"] == person.as_str());
+    let records = trail::find(lab.target, &mut log, &query, |rs| rs.iter().any(told)).await?;
+    out.push(log.prove(
+        Role::Trace,
+        t("进入容器的审计事件有记录,含人员与来源地址", "the audit event of the entry is recorded, with person and source address"),
+        match records.iter().find(|r| told(r)) {
+            Some(record) => same(trail::line(record)),
+            None => t(format!("{} 条记录,均不符", records.len()), format!("{} records, none fits", records.len())),
+        },
+        whether(records.iter().any(told)),
+    ));
     platform::kubelets(lab, Role::Attack, out).await?;
     if !lab.any_off() {
         let mut log = field.cluster.log("enforcement = allow; exec without leave");

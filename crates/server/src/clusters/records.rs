@@ -16,8 +16,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{OnceCell, Semaphore};
 
-/// Ids of a cluster known at once: 25 full batches.
-pub const WINDOW: usize = 50_000;
+/// Ids of a cluster known at once, some 10 MB: half a minute of audit events at their fastest, and as many
+/// as are read back at a start.
+pub const WINDOW: usize = 200_000;
 /// Records of the ledger read back at a start to find ids.
 const LOOK_BACK: u64 = 200_000;
 /// Bytes of one record at most.
