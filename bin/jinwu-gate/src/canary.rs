@@ -8,11 +8,12 @@ use kube::Client;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The reason our authoriser gives: by it the request knows who refused it.
 pub(crate) const ANSWERED: &str = "jinwu-canary-answered";
 const IMPATIENT: Duration = Duration::from_secs(5);
+const NEW: Duration = Duration::from_secs(600);
 /// API servers whose counters are remembered at most.
 const SERVERS: usize = 16;
 
@@ -20,7 +21,9 @@ const SERVERS: usize = 16;
 pub(crate) async fn run(gate: Arc<Gate>, client: Client) {
     let every = Duration::from_secs(gate.config.canary.clamp(1, 3600));
     let mut dropped: HashMap<String, u64> = HashMap::new();
-    for n in 0_u64.. {
+    let begun = Instant::now();
+    let mut looked = None;
+    loop {
         let sent = now();
         gate.audit.canary_sent.store(sent, Ordering::Relaxed);
         match ask(&client, &format!("{}{}/{sent}", jinwu_audit::CANARY, gate.config.name)).await {
@@ -29,16 +32,20 @@ pub(crate) async fn run(gate: Arc<Gate>, client: Client) {
             Err(kube::Error::Api(_)) => {}
             Err(error) => tracing::warn!(%error, "canary"),
         }
-        if n % 5 == 0 {
+        // However often it asks: the metrics of a large API server are some megabytes.
+        if looked.is_none_or(|at: Instant| at.elapsed() >= every * 5) {
+            looked = Some(Instant::now());
             match ask(&client, "/metrics").await {
                 Ok(text) => drops(&gate, &text, &mut dropped).await,
                 Err(error) => tracing::warn!(%error, "metrics of the API server"),
             }
         }
-        // Until it is heard on both ways it asks more often: whoever has just set the API server up waits.
+        // Until it is heard on both ways it asks more often, in its first minutes: whoever has just set the
+        // API server up waits. Later on not: events may all go to another gate.
         let since = sent - 2 * every.as_millis() as i64;
         let heard = [&gate.audit.canary, &gate.audit.authorizer].iter().all(|at| at.load(Ordering::Relaxed) >= since);
-        tokio::time::sleep(if heard { every } else { every.min(IMPATIENT) }).await;
+        let pause = if heard || begun.elapsed() >= NEW { every } else { every.min(IMPATIENT) };
+        tokio::time::sleep(pause).await;
     }
 }
 
