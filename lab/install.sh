@@ -63,6 +63,39 @@ go_program() {
   ln -sfn "$name-$version" "$cache/bin/$name"
 }
 
+# Kyverno's admission controller. Its module replaces another one, which holds in the main module only: here is one.
+kyverno() {
+  local version=v1.19.1 work=$cache/go-kyverno listed
+  [ -x "$cache/bin/kyverno-$version" ] || {
+    command -v go >/dev/null || {
+      say "编译 kyverno 需要 Go 1.26 或更新版本 / building kyverno needs Go 1.26 or later"
+      exit 2
+    }
+    say "编译 / building kyverno $version"
+    mkdir -p "$work"
+    (
+      cd "$work"
+      export CGO_ENABLED=0 GOFLAGS=-mod=mod
+      listed=$(cd / && go mod download -json "github.com/kyverno/kyverno@$version" | sed -n 's/^.*"GoMod": "\(.*\)",*$/\1/p')
+      {
+        printf 'module bench\n\nrequire github.com/kyverno/kyverno %s\n' "$version"
+        grep -E '^go ' "$listed"
+        sed -n '/^replace (/,/^)/p; /^replace [^(]/p' "$listed"
+      } >go.mod
+      go build -ldflags '-s -w' -o kyverno github.com/kyverno/kyverno/cmd/kyverno
+    ) >"$cache/go.log" 2>&1 || {
+      tail -20 "$cache/go.log" >&2
+      exit 2
+    }
+    mv "$work/kyverno" "$cache/bin/kyverno-$version"
+    rm -r "$work"
+  }
+  ln -sfn "kyverno-$version" "$cache/bin/kyverno"
+}
+
+# A file out of a Go module.
+go_module_file() { printf '%s/%s\n' "$(GOFLAGS=-mod=mod go mod download -json "$1@$2" | sed -n 's/^.*"Dir": "\(.*\)",*$/\1/p')" "$3"; }
+
 # What belongs around a cluster, built when asked for; prints where it is.
 lab_program() {
   case ${1:-} in

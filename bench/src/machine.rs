@@ -93,6 +93,11 @@ fn field(pid: u32, file: &str, key: &str) -> u64 {
     text.lines().find_map(|l| l.strip_prefix(key)?.split_whitespace().next()?.parse().ok()).unwrap_or(0)
 }
 
+/// User and system time of a running process, to a hundredth of a second.
+pub(crate) fn cpu(pid: u32) -> Duration {
+    Duration::from_millis(cpu_ticks(pid) * 10)
+}
+
 /// User and system time of a running process, in hundredths of a second (`proc_pid_stat(5)`).
 fn cpu_ticks(pid: u32) -> u64 {
     let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();

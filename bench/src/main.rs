@@ -4,10 +4,16 @@
 //! minutes, and medians with ranges are printed. Nothing here asserts a time.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod image;
+mod intake;
+mod jinwu;
+mod kubernetes;
 mod ledger;
 mod load;
 mod machine;
+mod open_loop;
+mod process;
 mod registry;
 mod scan;
 mod servers;
@@ -33,6 +39,13 @@ enum Command {
     Ledger(ledger::Arguments),
     /// 镜像扫描 / the scanner
     Scan(scan::Arguments),
+    /// 准入,经真实的 API server / admission through a real API server
+    Admission(admission::Arguments),
+    /// 审计事件的接收 / intake of audit events
+    Audit(intake::Arguments),
+    /// 一律同意的 webhook,供测量 / a webhook that says yes, as a process to measure
+    #[command(hide = true)]
+    AlwaysAllow { certificates: PathBuf },
     /// 无认证、无扫描的仓库,供测量 / the registry with open seams, as a process to measure
     #[command(hide = true)]
     OpenRegistry {
@@ -48,6 +61,9 @@ fn main() -> anyhow::Result<()> {
         Command::Registry(arguments) => registry::run(&arguments),
         Command::Ledger(arguments) => ledger::run(&arguments),
         Command::Scan(arguments) => scan::run(&arguments),
+        Command::Admission(arguments) => admission::run(&arguments),
+        Command::Audit(arguments) => intake::run(&arguments),
+        Command::AlwaysAllow { certificates } => admission::always_allow(&certificates),
         Command::OpenRegistry { root, tls } => servers::open_registry(&root, tls.as_deref()),
     }
 }

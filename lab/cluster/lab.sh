@@ -32,7 +32,8 @@ usage() {
                                                启动;已启动则补齐缺失的进程 / start; if it runs, start what is missing
 ./x lab kubectl …                              对该集群执行 kubectl / kubectl against it
 ./x lab helm …                                 对该集群执行 helm / helm against it
-./x lab program helm|coredns|metrics-server    编译该程序(已有则不再编译),打印其路径 / build the program unless it is there, print its path
+./x lab program helm|coredns|metrics-server|kubernetes
+                                                 编译该程序(已有则不再编译),打印其路径 / build the program unless it is there, print its path
 ./x lab status [--json]                        状态 / state
 ./x lab enter control|node-1|node-2 [命令 …]    在某台机器上执行命令 / run a command on one of its machines
 ./x lab push 仓库:标签                          把实验镜像推送到金吾仓库 / push the lab's image to Jinwu's registry
@@ -269,7 +270,13 @@ case $command in
     lab_program helm >/dev/null
     nsenter -t "$(cat "$lab/run/machine.pid")" --net -- "$cache/bin/helm" --kubeconfig "$lab/pki/admin.kubeconfig" "$@"
     ;;
-  program) lab_program "$@" || exit 2 ;;
+  program)
+    case ${1:-} in
+      # Folders, as in PATH.
+      kubernetes) programs >&2 && printf '%s:%s\n' "$kubernetes" "$programs" ;;
+      *) lab_program "$@" || exit 2 ;;
+    esac
+    ;;
   enter) enter "$@" ;;
   push) push "$@" ;;
   gate) gate ;;

@@ -18,6 +18,9 @@ const SEGMENT: u64 = 8 << 20;
 /// All segments together; then nothing more is taken, and what must be recorded is refused.
 const MOST: u64 = 400 << 20;
 
+/// Segment, and byte in it.
+pub(crate) type Place = (u64, u64);
+
 /// Takes records. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Spool {
@@ -180,7 +183,7 @@ impl Writer {
 
 impl Reader {
     /// The next entries, at most [`MAX_BATCH`], and where they end. Empty: nothing waits.
-    pub(crate) fn next(&mut self) -> std::io::Result<(Vec<Vec<u8>>, (u64, u64))> {
+    pub(crate) fn next(&mut self) -> std::io::Result<(Vec<Vec<u8>>, Place)> {
         loop {
             let (entries, end) = self.read(MAX_BATCH)?;
             if !entries.is_empty() {
@@ -197,7 +200,7 @@ impl Reader {
     }
 
     /// The server has everything up to here.
-    pub(crate) fn advance(&mut self, to: (u64, u64), count: u64) -> std::io::Result<()> {
+    pub(crate) fn advance(&mut self, to: Place, count: u64) -> std::io::Result<()> {
         (self.segment, self.offset) = to;
         let waiting = &self.shared.waiting;
         let _ = waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |w| Some(w.saturating_sub(count)));

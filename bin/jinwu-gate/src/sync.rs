@@ -8,7 +8,12 @@ use jinwu_admission::Rules;
 use jinwu_admission::protocol::{Bundle, Knowledge, Signed};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+/// Records that are worth a message of their own, and how long fewer are waited with.
+const FEW: u64 = 100;
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The bundle that an earlier process left.
 pub(crate) fn kept(file: &Path, server: &Server) -> Option<Bundle> {
@@ -111,6 +116,10 @@ pub(crate) async fn records(gate: Arc<Gate>, server: Arc<Server>, mut reader: Re
                 }
                 if count == 0 {
                     let _ = tokio::time::timeout(Duration::from_secs(10), gate.spool.more()).await;
+                }
+                // Where records come one by one, one message for those of a moment.
+                if count < FEW && !gate.leaving.load(Ordering::Relaxed) {
+                    tokio::time::sleep(MOMENT).await;
                 }
             }
             Err(error) => {

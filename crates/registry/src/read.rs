@@ -32,6 +32,9 @@ struct Filled {
     home: Buffers,
 }
 
+/// A buffer and how much of it was read.
+type Answered = (Box<[u8]>, io::Result<usize>);
+
 /// Part of a file, in order. A file that turns out shorter is an error at that place, so that the
 /// client sees a broken transfer and not a whole one.
 pub(crate) struct FileStream {
@@ -40,7 +43,7 @@ pub(crate) struct FileStream {
     left: u64,
     buffers: Buffers,
     /// A read the disk must answer.
-    waiting: Option<JoinHandle<(Box<[u8]>, io::Result<usize>)>>,
+    waiting: Option<JoinHandle<Answered>>,
 }
 
 // === impl Buffers ===

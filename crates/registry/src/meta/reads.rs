@@ -124,7 +124,8 @@ impl Meta {
 
     /// Manifests whose subject is `digest`, in digest order.
     pub fn referrers(&self, repository: &RepositoryName, digest: &Digest) -> Result<Vec<Descriptor>, MetaError> {
-        let rows: Vec<(String, String, i64, Option<String>, Option<String>)> = self.read(|c| {
+        type Row = (String, String, i64, Option<String>, Option<String>);
+        let rows: Vec<Row> = self.read(|c| {
             c.prepare_cached(
                 "SELECT media_type, digest, length(body), artifact_type, annotations FROM manifest WHERE repository = ?1 AND subject = ?2 ORDER BY digest",
             )?
