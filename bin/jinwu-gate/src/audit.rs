@@ -98,6 +98,7 @@ fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, 
     let most = |namespace: &str| rules.as_ref().map_or(Mode::Alert, |r| r.enforcement(namespace));
     let (mut scratch, now, mut all, mut blocks) = (Scratch::default(), now(), Vec::new(), Vec::new());
     let mut sequences = gate.audit.sequences.lock();
+    let mut hash = None;
     for (n, event) in events.iter().enumerate() {
         gate.audit.events.fetch_add(1, Ordering::Relaxed);
         match event {
@@ -112,18 +113,20 @@ fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, 
                 all.extend(entries);
                 blocks.extend(more);
             }
-            Err(error) => all.push(unreadable(gate, body, n, &error.to_string(), now)),
+            Err(error) => {
+                let hash = hash.get_or_insert_with(|| hex::encode(&jinwu_trust::sha256(body)[..16]));
+                all.push(unreadable(gate, hash, n, &error.to_string(), now));
+            }
         }
     }
     Ok((all, blocks))
 }
 
-/// An event that cannot be read. Named by its batch, so that a batch sent again says it once.
-fn unreadable(gate: &Gate, body: &[u8], n: usize, reason: &str, now: i64) -> Entry {
-    let hash = jinwu_trust::sha256(body);
+/// An event that cannot be read. Named by the hash of its batch, so that a batch sent again says it once.
+fn unreadable(gate: &Gate, batch: &str, n: usize, reason: &str, now: i64) -> Entry {
     let record = Record::new(now, Kind::Alarm, Subject::system(format!("gate:{}", gate.config.name)), "audit-unreadable", "audit:event")
         .outcome(Outcome::Failure)
         .with("reason", reason.chars().take(300).collect::<String>())
         .with("clauses", vec!["AU-2"]);
-    Entry { id: format!("unreadable/{}/{n}", hex::encode(&hash[..16])), record }
+    Entry { id: format!("unreadable/{batch}/{n}"), record }
 }

@@ -24,6 +24,8 @@ pub const MAX_EVENT: usize = 1 << 20;
 pub const MAX_BATCH: usize = 16 << 20;
 /// Most events of one batch.
 pub const MAX_EVENTS: usize = 20_000;
+/// The one version of the API that was ever stable.
+const VERSION: &str = "audit.k8s.io/v1";
 
 /// Why bytes are not an audit event.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +40,12 @@ pub enum AuditError {
     Version(String),
     #[error("the event has no auditID")]
     NoId,
+}
+
+impl AuditError {
+    fn version(found: Option<&str>) -> Self {
+        AuditError::Version(found.unwrap_or_default().chars().take(64).collect())
+    }
 }
 
 /// A text of the event, borrowed unless it has escapes.
@@ -142,6 +150,8 @@ pub struct AuditEvent<'a> {
 /// Either a list of events or one event.
 #[derive(Deserialize)]
 struct Batch<'a> {
+    #[serde(default, borrow, rename = "apiVersion")]
+    api_version: Option<Text<'a>>,
     #[serde(default, borrow)]
     items: Option<Vec<&'a RawValue>>,
 }
@@ -150,7 +160,7 @@ struct Batch<'a> {
 /// not hide the others.
 ///
 /// # Errors
-/// The batch as a whole is too large or no JSON.
+/// The batch as a whole is too large, no JSON, or of another version.
 pub fn batch(bytes: &[u8]) -> Result<Vec<Result<AuditEvent<'_>, AuditError>>, AuditError> {
     if bytes.len() > MAX_BATCH {
         return Err(AuditError::TooLarge(bytes.len(), MAX_BATCH));
@@ -158,6 +168,7 @@ pub fn batch(bytes: &[u8]) -> Result<Vec<Result<AuditEvent<'_>, AuditError>>, Au
     let text = std::str::from_utf8(bytes).map_err(|e| AuditError::Json(e.to_string()))?;
     let list: Batch<'_> = serde_json::from_str(text).map_err(|e| AuditError::Json(e.to_string()))?;
     match list.items {
+        Some(_) if list.api_version.as_deref().is_some_and(|v| v != VERSION) => Err(AuditError::version(list.api_version.as_deref())),
         Some(items) if items.len() > MAX_EVENTS => Err(AuditError::TooMany(items.len())),
         Some(items) => Ok(items.into_iter().map(|i| AuditEvent::from_text(i.get(), true)).collect()),
         None => Ok(vec![AuditEvent::from_text(text, false)]),
@@ -195,9 +206,9 @@ impl<'a> AuditEvent<'a> {
         let mut event: AuditEvent<'a> = serde_json::from_str(text).map_err(|e| AuditError::Json(e.to_string()))?;
         event.raw = text;
         match event.api_version.as_deref() {
-            Some("audit.k8s.io/v1") => {}
+            Some(VERSION) => {}
             None if listed => {}
-            other => return Err(AuditError::Version(other.unwrap_or_default().chars().take(64).collect())),
+            other => return Err(AuditError::version(other)),
         }
         if event.audit_id.as_deref().is_none_or(str::is_empty) {
             return Err(AuditError::NoId);

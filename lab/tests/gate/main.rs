@@ -1,5 +1,6 @@
 //! What gates of clusters ask of a running server, and who may change what they are told.
 
+mod audit;
 mod bundle;
 mod images;
 mod people;

@@ -31,12 +31,12 @@ async fn send(gate: &Gate, server: &Server, batch: &Value) -> anyhow::Result<(u6
     Ok((taken["new"].as_u64().unwrap_or(0), taken["repeated"].as_u64().unwrap_or(0)))
 }
 
-/// How often each entry stands in the ledger.
-async fn in_ledger(server: &Server, token: &str) -> anyhow::Result<BTreeMap<String, usize>> {
+/// How often each entry of a kind of record stands in the ledger, by its id.
+pub(crate) async fn in_ledger(server: &Server, token: &str, kind: &str) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     let mut before = String::new();
     loop {
-        let answer = server.call("GET", &format!("/ledger?kind=admission&limit=10000{before}"), Some(token), None).await?;
+        let answer = server.call("GET", &format!("/ledger?kind={kind}&limit=10000{before}"), Some(token), None).await?;
         let records = answer.body["records"].as_array().cloned().unwrap_or_default();
         for record in &records {
             *counts.entry(record["detail"]["entry"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
@@ -79,7 +79,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
         let _ = killer.join();
         assert!(answered < batches.len(), "killed too late to interrupt anything");
         server.restart()?;
-        let counts = in_ledger(&server, &audit).await?;
+        let counts = in_ledger(&server, &audit, "admission").await?;
         for sent in batches.iter().take(answered).flat_map(|b| b["records"].as_array().into_iter().flatten()) {
             let id = sent["id"].as_str().unwrap_or_default();
             assert_eq!(counts.get(id), Some(&1), "round {round}: {id} was answered");
@@ -89,7 +89,7 @@ async fn durable_and_once_across_kill_9() -> anyhow::Result<()> {
         let (new, repeated) = send(&gate, &server, batch).await?;
         assert_eq!(new + repeated, 50, "batch {n}");
     }
-    let counts = in_ledger(&server, &audit).await?;
+    let counts = in_ledger(&server, &audit, "admission").await?;
     assert_eq!(counts.len(), BATCHES * 50);
     assert!(counts.values().all(|n| *n == 1), "{:?}", counts.iter().find(|(_, n)| **n != 1));
     println!("answered before the last kill: {answered} of {}", batches.len());
