@@ -12,7 +12,7 @@ use crate::{audit, authorize, blocks, canary, certificate, native, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -250,6 +250,12 @@ async fn events(gate: &Arc<Gate>, request: Request<Incoming>) -> Response<Full<B
 }
 
 async fn post(gate: &Gate, path: &str, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    // Whoever reaches the port can send bodies: all of them together are bounded before any is read.
+    let length = request.body().size_hint().upper().unwrap_or(MAX_REVIEW as u64).min(MAX_REVIEW as u64);
+    let Ok(_room) = gate.bodies.try_acquire_many(1 + (length >> 10) as u32) else {
+        gate.count.shed.fetch_add(1, Ordering::Relaxed);
+        return text(StatusCode::TOO_MANY_REQUESTS, "the gate is busy, try again in a moment\n");
+    };
     let read = tokio::time::timeout(PATIENCE, Limited::new(request.into_body(), MAX_REVIEW).collect()).await;
     let body = match read {
         Ok(Ok(body)) => body.to_bytes(),

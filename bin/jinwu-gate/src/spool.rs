@@ -153,11 +153,22 @@ impl Writer {
             // Half a group may lie there: what was not answered must not be sent, and what follows must
             // not be appended to half a line.
             let _ = self.file.set_len(self.length);
+            // A segment goes once the server has it and a later one exists: without one a full disk stays full.
+            self.follow_up();
             return Err(format!("{}: {error}", self.folder.display()));
         }
         self.length += bytes.len() as u64;
         self.total += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Another segment, if this one holds anything.
+    fn follow_up(&mut self) {
+        if self.length > 0
+            && let Ok(next) = Writer::begin(&self.folder, self.segment + 1)
+        {
+            *self = Writer { total: self.total, ..next };
+        }
     }
 
     fn make_room(&mut self, more: u64) -> Result<(), String> {

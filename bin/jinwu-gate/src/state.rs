@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Semaphore;
 
+/// KiB of bodies at once: some ten reviews of the largest objects, thousands of ordinary ones.
+const BODIES: usize = 48 << 10;
+
 pub(crate) struct Gate {
     pub(crate) config: Config,
     /// None until a bundle was had: then nothing can be judged, and the gate is not ready.
@@ -22,6 +25,8 @@ pub(crate) struct Gate {
     pub(crate) spool: Spool,
     /// Reviews being judged.
     pub(crate) room: Semaphore,
+    /// KiB of bodies of reviews being read or judged.
+    pub(crate) bodies: Semaphore,
     pub(crate) count: Counters,
     pub(crate) audit: Audit,
     pub(crate) blocks: Blocks,
@@ -42,7 +47,7 @@ impl Gate {
         let room = Semaphore::new(config.concurrency.max(1));
         let blocks = Blocks::open(&config.data);
         let (count, audit, leaving) = (Counters::default(), Audit::default(), AtomicBool::new(false));
-        Gate { config, rules: RwLock::new(None), images, namespaces, spool, room, count, audit, blocks, leaving }
+        Gate { config, rules: RwLock::new(None), images, namespaces, spool, room, bodies: Semaphore::new(BODIES), count, audit, blocks, leaving }
     }
 
     pub(crate) fn rules(&self) -> Option<Arc<Rules>> {

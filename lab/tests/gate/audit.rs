@@ -2,100 +2,12 @@
 //! ledger, whatever is killed on the way.
 
 use crate::records::in_ledger;
+use crate::process::Process;
 use anyhow::Context as _;
-use jinwu_lab::{Server, program};
+use jinwu_lab::Server;
 use serde_json::{Value, json};
 use std::io::Write as _;
-use std::net::TcpListener;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// The name in a gate's certificate.
-const NAME: &str = "jinwu-gate.jinwu.svc";
-
-/// A gate as a process without a cluster, its way to the server, and the API server's side of it.
-struct Process {
-    folder: PathBuf,
-    arguments: Vec<String>,
-    port: u16,
-    child: Child,
-}
-
-impl Process {
-    /// `serve` with the webhooks, or `tail` of a file.
-    fn start(server: &Server, name: &str, file: Option<&Path>) -> anyhow::Result<Process> {
-        let folder = server.folder().join(name);
-        std::fs::create_dir_all(folder.join("way"))?;
-        let image = format!("localhost/open/gate@sha256:{}", "0".repeat(64));
-        let manifest = said(server, &["cluster", "install", "prod", "--image", &image])?;
-        for object in serde_json::Deserializer::from_str(&manifest.replace("---\n", "")).into_iter::<Value>() {
-            let object = object?;
-            for (name, value) in object["stringData"].as_object().into_iter().flatten().filter(|_| object["metadata"]["name"] == "jinwu-server") {
-                std::fs::write(folder.join("way").join(name), value.as_str().unwrap_or_default())?;
-            }
-        }
-        let side = folder.join("side").display().to_string();
-        said(server, &["cluster", "apiserver", "prod", "--out", &side])?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let arguments = match file {
-            Some(file) => vec!["tail".to_owned(), "--file".to_owned(), file.display().to_string()],
-            None => vec!["serve".to_owned()],
-        };
-        let child = spawn(&folder, &arguments, port)?;
-        Ok(Process { folder, arguments, port, child })
-    }
-
-    fn kill(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-
-    /// Again on its folder, with the way to where the server is now.
-    fn restart(&mut self, server: &Server) -> anyhow::Result<()> {
-        self.kill();
-        std::fs::write(self.folder.join("way").join("url"), server.url(""))?;
-        self.child = spawn(&self.folder, &self.arguments, self.port)?;
-        Ok(())
-    }
-
-    /// The API server as a client of the gate; `known` with its certificate.
-    fn client(&self, known: bool) -> anyhow::Result<reqwest::Client> {
-        let read = |name: &str| std::fs::read(self.folder.join("side").join(name)).with_context(|| name.to_owned());
-        let mut builder = reqwest::Client::builder()
-            .tls_certs_only([reqwest::Certificate::from_pem(&read("authority.crt")?)?])
-            .resolve(NAME, ([127, 0, 0, 1], self.port).into())
-            .timeout(Duration::from_secs(20));
-        if known {
-            builder = builder.identity(reqwest::Identity::from_pem(&[read("client.crt")?, read("client.key")?].concat())?);
-        }
-        Ok(builder.build()?)
-    }
-
-    fn url(&self) -> String {
-        format!("https://{NAME}:{}/audit", self.port)
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn spawn(folder: &Path, arguments: &[String], port: u16) -> anyhow::Result<Child> {
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
-    let mut command = Command::new(program::built("jinwu-gate")?);
-    command.args(arguments).args(["--detached", "--listen", &format!("127.0.0.1:{port}")]);
-    command.arg("--data").arg(folder.join("data")).arg("--server").arg(folder.join("way"));
-    Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?)
-}
-
-fn said(server: &Server, arguments: &[&str]) -> anyhow::Result<String> {
-    let out = server.jinwu(arguments)?;
-    anyhow::ensure!(out.status.success(), "jinwu {arguments:?}: {}", program::said(&out));
-    Ok(String::from_utf8(out.stdout)?)
-}
 
 /// A creation as the API server tells of it.
 fn event(n: usize) -> Value {
@@ -136,7 +48,7 @@ async fn the_webhook_across_kill_9_of_gate_and_server() -> anyhow::Result<()> {
     let mut server = Server::start()?;
     let token = server.log_in("auditadmin").await?.token;
     let mut gate = Process::start(&server, "gate", None)?;
-    let (client, url) = (gate.client(true)?, gate.url());
+    let (client, url) = (gate.client(true)?, gate.url("/audit"));
     let done = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let sender = {
         let done = done.clone();
@@ -213,7 +125,7 @@ async fn what_is_no_audit_event_is_refused_and_harms_nobody() -> anyhow::Result<
     let server = Server::start()?;
     let token = server.log_in("auditadmin").await?.token;
     let mut gate = Process::start(&server, "gate", None)?;
-    let (known, unknown, url) = (gate.client(true)?, gate.client(false)?, gate.url());
+    let (known, unknown, url) = (gate.client(true)?, gate.client(false)?, gate.url("/audit"));
     let until = Instant::now() + Duration::from_secs(30);
     while known.post(&url).body(list(std::iter::once(event(0)))).send().await.map_or(0, |a| a.status().as_u16()) != 200 {
         anyhow::ensure!(Instant::now() < until, "the gate does not answer");
@@ -236,7 +148,7 @@ async fn what_is_no_audit_event_is_refused_and_harms_nobody() -> anyhow::Result<
             assert!(answer.status().is_client_error(), "{what}: {}", answer.status());
             assert!(!answer.text().await?.is_empty(), "{what}: says why");
         }
-        assert!(gate.child.try_wait()?.is_none(), "{what}: the gate has ended");
+        assert!(gate.is_alive(), "{what}: the gate has ended");
     }
     // One that is broken among good ones stops no other, and is told of.
     let mut mixed: Vec<Value> = (1..10).map(event).collect();

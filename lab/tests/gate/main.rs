@@ -5,8 +5,10 @@ mod bundle;
 mod images;
 mod people;
 mod preview;
+mod process;
 mod recheck;
 mod records;
+mod threats;
 
 use jinwu_admission::protocol::{Bundle, ImageAnswer, SIGNED_AS, Signed};
 use jinwu_lab::{Server, Session};
