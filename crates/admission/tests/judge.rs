@@ -338,3 +338,49 @@ fn references_of_a_template_keep_their_place() {
     let Read::Pods { pods, .. } = Read::of(&review.request) else { panic!("no pods") };
     assert_eq!(image::references(&pods)[0].0, "spec.jobTemplate.spec.template.spec.containers[0].image");
 }
+
+#[test]
+fn an_image_that_is_mounted_is_judged_and_bound_like_one_that_runs() {
+    let mounting = |reference: &str| {
+        let mut pod = pod();
+        pod["spec"]["volumes"] = json!([{"name": "e", "emptyDir": {}}, {"name": "m", "image": {"reference": reference, "pullPolicy": "Always"}}]);
+        create(&pod)
+    };
+    let images = known(Some(1000), vec![]);
+    for foreign in ["docker.io/library/model:1", "registry.example/other:1", ""] {
+        let (j, _) = decide(&mounting(foreign), bundle(), &images);
+        assert!(!j.decision.permit, "{foreign:?} is mounted");
+    }
+    let asked = mounting(APP);
+    let (j, _) = decide(&asked, bundle(), &images);
+    assert_eq!(blocking(&j), Vec::<&str>::new());
+    let asked = asked.to_string();
+    let review = Review::parse(asked.as_bytes()).unwrap();
+    let Read::Pods { pods, .. } = Read::of(&review.request) else { panic!("no pods") };
+    let places: Vec<String> = image::pins(&pods, &images).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["/spec/containers/0/image", "/spec/volumes/1/image/reference"]);
+}
+
+/// Names that look like our registry's to a careless comparison.
+#[test]
+fn a_registry_that_only_looks_like_ours_is_foreign() {
+    for image in [
+        "registry.example.evil.test/demo/app:1.0",
+        "registry.example:443/demo/app:1.0",
+        "xregistry.example/demo/app:1.0",
+        "docker.io/registry.example/demo/app:1.0",
+        "registry.example@evil.test/demo/app:1.0",
+        "https://registry.example/demo/app:1.0",
+        "registry.example/../evil/app:1.0",
+        "registry.exаmple/demo/app:1.0",
+        "registry.example\u{200b}/demo/app:1.0",
+        " registry.example/demo/app:1.0",
+        "registry.example./demo/app:1.0",
+        "//registry.example/demo/app:1.0",
+    ] {
+        let mut bad = pod();
+        bad["spec"]["containers"][0]["image"] = json!(image);
+        let (j, _) = decide(&create(&bad), bundle(), &known(Some(1000), vec![]));
+        assert!(!j.decision.permit, "{image:?} is let in");
+    }
+}

@@ -16,7 +16,7 @@ pub use metadata::{APP_ARMOR_ANNOTATION, Annotations, PodMetadata, SECCOMP_CONTA
 pub(crate) use read::{Key, read_seed};
 pub use read::{List, MAX_CONTAINERS, MAX_ITEMS, ReadError, Word, read};
 pub(crate) use volume::ALLOWED_SOURCES;
-pub use volume::{HostPath, Volume};
+pub use volume::{HostPath, ImageVolume, Volume};
 
 use read::object;
 

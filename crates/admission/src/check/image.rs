@@ -16,15 +16,16 @@ pub const UNKNOWN_IMAGE: &str = "unknown-image";
 /// Every image of these pods with its path in the object: `spec.containers[0].image`. What is no
 /// reference is left out here and refused by [`judge`].
 pub fn references(pods: &[PodIn<'_>]) -> Vec<(String, ImageReference)> {
-    let mut out = Vec::new();
-    for pod in pods {
-        for at in pod.pod.spec.all_containers() {
-            if let Some(reference) = ImageReference::parse(&at.container.image) {
-                out.push((format!("{}.{}[{}].image", pod.paths.spec, at.kind.member(), at.index), reference));
-            }
-        }
-    }
-    out
+    pods.iter().flat_map(named).filter_map(|(path, image)| Some((path, ImageReference::parse(image)?))).collect()
+}
+
+/// Images as a pod names them, each with its path: those its containers run, and those whose files it
+/// mounts.
+fn named<'p>(pod: &'p PodIn<'_>) -> impl Iterator<Item = (String, &'p str)> {
+    let spec = &pod.pod.spec;
+    let run = spec.all_containers().map(|at| (format!("{}.{}[{}].image", pod.paths.spec, at.kind.member(), at.index), at.container.image.as_str()));
+    let mounted = spec.volumes.iter().enumerate().filter_map(|(n, v)| Some((format!("{}.volumes[{n}].image.reference", pod.paths.spec), v.image.as_ref()?.reference.as_str())));
+    run.chain(mounted)
 }
 
 /// Images to bind to what they stand for now, by what is known of them: JSON pointer of the member, new
@@ -53,8 +54,7 @@ pub(super) fn digest(q: &Question<'_, '_>, image: &str) -> Option<Digest> {
 }
 
 pub(super) fn judge(q: &Question<'_, '_>, pod: &PodIn<'_>, found: &mut Vec<Found>) {
-    for at in pod.pod.spec.all_containers() {
-        let (image, path) = (at.container.image.as_str(), format!("{}.{}[{}].image", pod.paths.spec, at.kind.member(), at.index));
+    for (path, image) in named(pod) {
         let shown: String = image.chars().filter(|c| !c.is_control()).take(300).collect();
         let Some(reference) = ImageReference::parse(image) else {
             // A Deployment may leave the image to another program; a running pod may not.

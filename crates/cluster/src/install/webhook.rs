@@ -46,12 +46,13 @@ pub fn webhooks(authority: &str) -> [Value; 2] {
     ]
 }
 
-/// Some container's image has no digest, in a pod or any template.
+/// Some image has no digest, of a container or a volume, in a pod or any template.
 const UNPINNED: &str = "\
 [has(object.template) ? object.template.spec : \
 has(object.spec.template) ? object.spec.template.spec : \
 has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.spec]\
-.exists(s, (s.containers + s.?initContainers.orValue([])).exists(c, has(c.image) && !c.image.contains('@sha256:')))";
+.exists(s, (s.containers + s.?initContainers.orValue([])).exists(c, has(c.image) && !c.image.contains('@sha256:')) || \
+s.?volumes.orValue([]).exists(v, has(v.image) && !v.image.?reference.orValue('').contains('@sha256:')))";
 
 /// Namespaces by the label the API server itself sets, which nobody can change.
 fn others() -> Value {

@@ -18,6 +18,8 @@ pub struct Volume<'a> {
     pub allowed_source: bool,
     /// `hostPath`.
     pub host_path: Option<HostPath<'a>>,
+    /// `image`: the files of an image, mounted (Kubernetes 1.31 and later).
+    pub image: Option<ImageVolume<'a>>,
     /// Any other source, known or not, by its name: `nfs`.
     pub other: Option<Word<'a>>,
 }
@@ -29,6 +31,14 @@ pub struct HostPath<'a> {
     /// `Directory`, `Socket`, `CharDevice`, `BlockDevice` …; empty: unchecked.
     pub kind: Word<'a>,
 }
+
+/// `image`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImageVolume<'a> {
+    pub reference: Word<'a>,
+}
+
+object!(ImageVolume<'a> { "reference" => reference });
 
 object!(HostPath<'a> { "path" => path, "type" => kind });
 
@@ -70,6 +80,10 @@ impl<'de> Visitor<'de> for VolumeVisitor {
             match member.as_str() {
                 "name" => volume.name = members.next_value()?,
                 "hostPath" => volume.host_path = members.next_value()?,
+                "image" => {
+                    volume.image = members.next_value()?;
+                    volume.allowed_source |= volume.image.is_some();
+                }
                 _ if known.is_some() => volume.allowed_source |= members.next_value::<Option<Present>>()?.is_some(),
                 _ => {
                     if members.next_value::<Option<IgnoredAny>>()?.is_some() {
