@@ -49,3 +49,30 @@ async fn what_exists_is_judged_as_if_all_were_enforced() -> anyhow::Result<()> {
     assert_eq!(system.call("POST", "/clusters/prod/preview", Some(&json!({"objects": []}))).await?.status, 403);
     Ok(())
 }
+
+/// As `jinwu cluster preview` asks about a large cluster: 10,000 pods of 100 images, in batches.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_pods_are_judged() -> anyhow::Result<()> {
+    let server = Server::start()?;
+    let (system, security) = (server.log_in("sysadmin").await?, server.log_in("secadmin").await?);
+    system.ok("POST", "/clusters", Some(&json!({"name": "large", "level": 4}))).await?;
+    let mut refused = 0;
+    for batch in 0..50 {
+        let objects: Vec<Value> = (0..200)
+            .map(|n| {
+                let mut pod = pod(n % 2 == 0);
+                pod["object"]["metadata"] = json!({"name": format!("p-{batch}-{n}"), "namespace": format!("team-{}", n % 20)});
+                pod["object"]["spec"]["containers"][0]["image"] = json!(format!("{}/open/app-{}:1", server.registry, n % 100));
+                pod
+            })
+            .collect();
+        let answer = security.ok("POST", "/clusters/large/preview", Some(&json!({"level": 4, "objects": objects}))).await?;
+        assert_eq!(answer["objects"].as_array().map(Vec::len), Some(200));
+        refused += (0..200).filter(|n| policies(&answer, *n).contains(&"privileged-container".to_owned())).count();
+    }
+    assert_eq!(refused, 5_000);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid()))?;
+    let peak: u64 = status.lines().find_map(|l| l.strip_prefix("VmHWM:")?.split_whitespace().next()?.parse().ok()).unwrap_or(u64::MAX);
+    assert!(peak < 512 << 10, "{peak} KiB");
+    Ok(())
+}
