@@ -38,6 +38,7 @@ pub use error::{CompileError, EvaluationError, Position};
 pub use library::authorizer::{
     Attributes, AuthorizationDecision, AuthorizationTarget, Authorizer, ResourceAttributes, authorizer_value, request_resource_value,
 };
+pub use library::named_format::is_object_name;
 pub use program::{Bindings, Program};
 pub use types::{ObjectType, Type};
 pub use value::{Duration, Key, List, Map, Opaque, Str, Timestamp, Value};

@@ -11,6 +11,7 @@
 //! the object is judged in the version it was sent in.
 
 mod compile;
+mod describe;
 mod document;
 mod evaluate;
 mod input;
@@ -19,6 +20,7 @@ mod params;
 mod selector;
 mod types;
 
+pub use describe::{Described, ParamSource};
 pub use input::{AdmissionInput, ParamQuery};
 
 use crate::PolicyError;
@@ -64,6 +66,8 @@ pub struct Review {
 pub struct AdmissionPolicies {
     policies: Vec<Policy>,
     bindings: Vec<Binding>,
+    /// Parameters that were given with them.
+    given: Vec<serde_json::Value>,
 }
 
 // === impl Review ===
@@ -79,18 +83,24 @@ impl Review {
 
 impl AdmissionPolicies {
     /// Reads and compiles the policies and bindings of a YAML text of one or more documents, lists
-    /// included; `minor` says which Kubernetes' functions they may use. Documents of other kinds are
-    /// passed over. The error names the policy, the place and what is wrong: what the API server
-    /// would not store is refused.
+    /// included; `minor` says which Kubernetes' functions they may use. Objects of a policy's paramKind
+    /// are kept as its [parameters](AdmissionPolicies::given), other kinds passed over. The error names
+    /// the policy, the place and what is wrong: what the API server would not store is refused.
     pub fn load(yaml: &str, minor: u8) -> Result<AdmissionPolicies, PolicyError> {
-        let documents = document::read(yaml)?;
+        AdmissionPolicies::load_all([yaml], minor)
+    }
+
+    /// The same for several texts that speak of one another.
+    pub fn load_all<'y>(texts: impl IntoIterator<Item = &'y str>, minor: u8) -> Result<AdmissionPolicies, PolicyError> {
+        let mut documents = document::Documents::default();
+        texts.into_iter().try_for_each(|yaml| document::read(yaml, &mut documents))?;
         let policies: Vec<Policy> = documents.policies.into_iter().map(|p| Policy::compile(p, minor)).collect::<Result<_, _>>()?;
-        for (i, policy) in policies.iter().enumerate() {
-            if policies.iter().take(i).any(|other| other.name() == policy.name()) {
-                return Err(PolicyError::Invalid { policy: policy.name().to_owned(), detail: "the name stands twice".into() });
-            }
+        let twice = first_twice(policies.iter().map(Policy::name)).or_else(|| first_twice(documents.bindings.iter().map(|b| b.metadata.name.as_str())));
+        if let Some(name) = twice {
+            return Err(PolicyError::Invalid { policy: name.to_owned(), detail: "the name stands twice".into() });
         }
-        Ok(AdmissionPolicies { policies, bindings: documents.bindings })
+        let given = describe::given(&policies, documents.others)?;
+        Ok(AdmissionPolicies { policies, bindings: documents.bindings, given })
     }
 
     /// How many policies and bindings there are.
@@ -107,4 +117,9 @@ impl AdmissionPolicies {
         let known = |name: &str| self.policies.iter().any(|p| p.name() == name);
         self.bindings.iter().filter(move |b| !known(&b.spec.policy_name)).map(|b| b.metadata.name.as_str())
     }
+}
+
+fn first_twice<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut seen = std::collections::BTreeSet::new();
+    names.into_iter().find(|name| !seen.insert(*name))
 }

@@ -66,6 +66,11 @@ pub(crate) fn pattern_size(name: &str) -> u64 {
 }
 
 /// Whether a text has a format; `false` for a format that does not exist.
+/// Whether a text is a DNS subdomain (RFC 1123), as Kubernetes names most objects.
+pub fn is_object_name(text: &str) -> bool {
+    is_valid("dns1123Subdomain", text)
+}
+
 pub(super) fn is_valid(name: &str, text: &str) -> bool {
     FORMATS.iter().find(|f| f.name == name).is_some_and(|f| (f.faults)(text).is_empty())
 }

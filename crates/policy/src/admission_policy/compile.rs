@@ -36,6 +36,13 @@ impl Policy {
         &self.name
     }
 
+    /// Whether any expression asks `authorizer`.
+    pub(super) fn asks_authorizer(&self) -> bool {
+        let variables = self.variables.iter().map(|(_, program)| program);
+        let all = variables.chain(&self.conditions).chain(&self.validations).chain(&self.annotations).chain(self.messages.iter().flatten());
+        all.flat_map(Program::variables).any(|name| name == "authorizer" || name.starts_with("authorizer."))
+    }
+
     /// What an evaluation that fails does; refusing is the default.
     pub(super) fn fails_closed(&self) -> bool {
         self.spec.failure_policy != Some(FailurePolicy::Ignore)
@@ -61,6 +68,7 @@ impl Policy {
         if let Some((what, count, most)) = counts.iter().find(|(_, count, most)| count > most) {
             return Err(invalid(format!("{count} {what} are more than {most}")));
         }
+        check_texts(&spec).map_err(invalid)?;
         if let Some(reason) = spec.validations.iter().filter_map(|v| v.reason.as_deref()).find(|r| !REASONS.contains(r)) {
             return Err(invalid(format!("reason {reason} is unknown; {} are known", REASONS.join(", "))));
         }
@@ -82,6 +90,29 @@ impl Policy {
             compiler.one(&full, &format!("auditAnnotations[{i}] {}", a.key), &a.value_expression, &[Type::String, Type::Null])
         })?;
         Ok(Policy { variables, conditions, validations, messages, annotations, name: name.clone(), spec })
+    }
+}
+
+/// What the API server asks of names and texts beside the expressions.
+fn check_texts(spec: &PolicySpec) -> Result<(), String> {
+    for (i, condition) in spec.match_conditions.iter().enumerate() {
+        if condition.name.is_empty() || spec.match_conditions.iter().take(i).any(|other| other.name == condition.name) {
+            return Err(format!("matchConditions[{i}]: the name must be given, and no other condition may have it"));
+        }
+    }
+    for (i, annotation) in spec.audit_annotations.iter().enumerate() {
+        if annotation.key.is_empty() || spec.audit_annotations.iter().take(i).any(|other| other.key == annotation.key) {
+            return Err(format!("auditAnnotations[{i}]: the key must be given, and no other annotation may have it"));
+        }
+    }
+    for (i, validation) in spec.validations.iter().enumerate() {
+        if validation.message.contains('\n') || validation.message.contains('\r') {
+            return Err(format!("validations[{i}].message must not have line breaks"));
+        }
+    }
+    match &spec.param_kind {
+        Some(kind) if kind.api_version.is_empty() || kind.kind.is_empty() => Err("paramKind needs apiVersion and kind".into()),
+        _ => Ok(()),
     }
 }
 

@@ -15,6 +15,8 @@ const GROUP: &str = "admissionregistration.k8s.io/";
 pub(super) struct Documents {
     pub(super) policies: Vec<Policy>,
     pub(super) bindings: Vec<Binding>,
+    /// Objects of other kinds: parameters may be among them.
+    pub(super) others: Vec<serde_json::Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -164,35 +166,37 @@ pub(super) enum NotFound {
     Deny,
 }
 
-/// Reads all documents of a text.
-pub(super) fn read(yaml: &str) -> Result<Documents, PolicyError> {
+/// Reads all documents of a text and adds them to those there are.
+pub(super) fn read(yaml: &str, documents: &mut Documents) -> Result<(), PolicyError> {
     if yaml.len() > MAX_YAML {
         return Err(PolicyError::Yaml(format!("{} bytes are more than 4 MiB", yaml.len())));
     }
     let values: Vec<serde_json::Value> = serde_saphyr::from_multiple(yaml).map_err(|e| PolicyError::Yaml(e.to_string()))?;
-    let mut documents = Documents::default();
     for value in values {
         let listed = value.get("kind").and_then(serde_json::Value::as_str).is_some_and(|kind| kind.ends_with("List"));
         match value.get("items").and_then(serde_json::Value::as_array).filter(|_| listed) {
-            Some(items) => items.iter().try_for_each(|item| add(&mut documents, item.clone()))?,
-            None => add(&mut documents, value)?,
+            Some(items) => items.iter().try_for_each(|item| add(documents, item.clone()))?,
+            None => add(documents, value)?,
         }
-        if documents.policies.len() + documents.bindings.len() > MAX_DOCUMENTS {
-            return Err(PolicyError::Yaml(format!("there are more than {MAX_DOCUMENTS} policies and bindings")));
+        if documents.policies.len() + documents.bindings.len() + documents.others.len() > MAX_DOCUMENTS {
+            return Err(PolicyError::Yaml(format!("there are more than {MAX_DOCUMENTS} objects")));
         }
     }
-    Ok(documents)
+    Ok(())
 }
 
 fn add(documents: &mut Documents, value: serde_json::Value) -> Result<(), PolicyError> {
     let text = |pointer: &str| value.pointer(pointer).and_then(serde_json::Value::as_str).unwrap_or_default().to_owned();
     let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
-    let Some(version) = version.strip_prefix(GROUP) else { return Ok(()) };
     let ours = matches!(kind.as_str(), "ValidatingAdmissionPolicy" | "ValidatingAdmissionPolicyBinding");
-    if !ours {
+    let Some(version) = version.strip_prefix(GROUP).filter(|_| ours) else {
+        documents.others.push(value);
         return Ok(());
-    }
+    };
     let invalid = |detail: String| PolicyError::Invalid { policy: name.clone(), detail };
+    if !jinwu_cel::is_object_name(&name) {
+        return Err(invalid("metadata.name must be a DNS subdomain: at most 253 lower-case letters, digits, '-' and '.'".into()));
+    }
     if !matches!(version, "v1" | "v1beta1" | "v1alpha1") {
         return Err(invalid(format!("apiVersion must be {GROUP}v1, not {GROUP}{version}")));
     }
@@ -209,6 +213,9 @@ fn add(documents: &mut Documents, value: serde_json::Value) -> Result<(), Policy
 
 /// What the API server asks of a binding before it stores it.
 fn check(binding: &Binding) -> Result<(), String> {
+    if !jinwu_cel::is_object_name(&binding.spec.policy_name) {
+        return Err("spec.policyName must be the name of a policy".into());
+    }
     let actions = &binding.spec.validation_actions;
     if actions.is_empty() {
         return Err("validationActions needs at least one of Deny, Warn and Audit".into());
@@ -240,12 +247,39 @@ impl MatchResources {
             if rule.operations.is_empty() || rule.api_groups.is_empty() || rule.api_versions.is_empty() || rule.resources.is_empty() {
                 return Err("a rule needs operations, apiGroups, apiVersions and resources".into());
             }
+            for (what, list) in [("operations", &rule.operations), ("apiGroups", &rule.api_groups), ("apiVersions", &rule.api_versions)] {
+                if list.len() > 1 && list.iter().any(|entry| entry == "*") {
+                    return Err(format!("{what}: beside '*' nothing else may stand"));
+                }
+            }
+            resources(&rule.resources)?;
             if let Some(unknown) = rule.operations.iter().find(|o| !["*", "CREATE", "UPDATE", "DELETE", "CONNECT"].contains(&o.as_str())) {
                 return Err(format!("operation {unknown} is unknown; CREATE, UPDATE, DELETE, CONNECT and * are known"));
             }
         }
         Ok(())
     }
+}
+
+/// What a rule's resources may not have beside one another: what a wildcard has already.
+fn resources(all: &[String]) -> Result<(), String> {
+    let has = |entry: &str| all.iter().any(|known| known == entry);
+    for entry in all {
+        let (resource, sub) = entry.split_once('/').unwrap_or((entry, ""));
+        let plain = !entry.contains('/');
+        let covered = match entry.as_str() {
+            "" => return Err("resources: an entry is empty".into()),
+            "*/*" => (all.len() > 1).then_some("*/*"),
+            _ if plain && resource != "*" && has("*") => Some("*"),
+            _ if !plain && sub != "*" && has(&format!("{resource}/*")) => Some(entry.as_str()),
+            _ if !plain && resource != "*" && has(&format!("*/{sub}")) => Some(entry.as_str()),
+            _ => None,
+        };
+        if let Some(covered) = covered {
+            return Err(format!("resources: {covered} stands beside what it covers, or what covers it"));
+        }
+    }
+    Ok(())
 }
 
 /// Labels of an object, where it has any.

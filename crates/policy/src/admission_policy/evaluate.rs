@@ -11,6 +11,8 @@ use std::collections::BTreeMap;
 
 /// Longest message an expression may make, bytes.
 const MAX_MESSAGE: usize = 5 << 10;
+/// Longest value of an audit annotation, bytes; longer ones are cut.
+const MAX_ANNOTATION: usize = 10 << 10;
 /// What the matchConditions of a policy may cost together: a quarter of what its validations may.
 const CONDITIONS_COST: u64 = 2_500_000;
 const INVALID: &str = "Invalid";
@@ -28,14 +30,20 @@ enum Verdict {
 impl AdmissionPolicies {
     /// What the policies say about a request, in the order of policies, bindings and validations.
     pub fn evaluate(&self, input: &AdmissionInput<'_>) -> Review {
+        self.evaluate_those(input, &|_, _| true, &|| false)
+    }
+
+    /// The same by those policies alone that `wanted` wants by name and whether they fail closed. Once
+    /// `stopped` says so nothing more is evaluated, and what is left counts as failed.
+    pub fn evaluate_those(&self, input: &AdmissionInput<'_>, wanted: &dyn Fn(&str, bool) -> bool, stopped: &dyn Fn() -> bool) -> Review {
         let mut review = Review::default();
         if matching::is_exempt(input) {
             return review;
         }
-        for policy in &self.policies {
+        for policy in self.policies.iter().filter(|p| wanted(&p.name, p.fails_closed())) {
             let constraints = policy.spec.match_constraints.as_ref().map_or(Ok(true), |c| c.matches(input));
             match constraints {
-                Ok(true) => self.by_bindings(policy, input, &mut review),
+                Ok(true) => self.by_bindings(policy, input, stopped, &mut review),
                 Ok(false) => {}
                 Err(error) => configuration(policy, None, &error, &mut review),
             }
@@ -43,7 +51,7 @@ impl AdmissionPolicies {
         review
     }
 
-    fn by_bindings(&self, policy: &Policy, input: &AdmissionInput<'_>, review: &mut Review) {
+    fn by_bindings(&self, policy: &Policy, input: &AdmissionInput<'_>, stopped: &dyn Fn() -> bool, review: &mut Review) {
         for binding in self.bindings.iter().filter(|b| b.spec.policy_name == policy.name) {
             let matched = binding.spec.match_resources.as_ref().map_or(Ok(true), |m| m.matches(input));
             let params = match matched {
@@ -54,6 +62,10 @@ impl AdmissionPolicies {
             match params {
                 Ok(params) => {
                     for param in params {
+                        if stopped() {
+                            configuration(policy, Some(binding), "the time for one request is used up", review);
+                            break;
+                        }
                         Evaluation { policy, input, param }.review(binding, review);
                     }
                 }
@@ -187,7 +199,7 @@ impl<'a> Evaluation<'_, 'a> {
         let scope = self.scope(self.input.namespace_object);
         for (program, source) in self.policy.annotations.iter().zip(&self.policy.spec.audit_annotations) {
             let value = match program.evaluate(&scope, &mut budget) {
-                Ok(Value::String(text)) => text.as_str().trim().to_owned(),
+                Ok(Value::String(text)) => shortened(text.as_str().trim(), MAX_ANNOTATION).to_owned(),
                 Ok(_) => continue,
                 Err(error) => {
                     self.report(binding, Verdict::Fails(failed(&source.value_expression, &error)), review);
@@ -205,6 +217,11 @@ impl<'a> Evaluation<'_, 'a> {
 
 fn failed(expression: &str, error: &EvaluationError) -> String {
     format!("expression '{}' failed: {error}", expression.trim())
+}
+
+/// The longest beginning of a text that has no more bytes.
+fn shortened(text: &str, most: usize) -> &str {
+    text.get(..text.floor_char_boundary(most)).unwrap_or(text)
 }
 
 /// The message an expression makes; `None` when it is not fit to be one.

@@ -70,12 +70,23 @@ impl Rule {
             Some(Scope::Namespaced) => !clustered,
             Some(Scope::Cluster) => clustered,
         };
+        // Exact is about the request as it was sent, before the API server converted it.
+        let (group, version) = if exact { sent_as(input) } else { (input.group, input.version) };
         scope
             && any(&self.operations, input.operation)
-            && any(&self.api_groups, input.group)
-            && (!exact || any(&self.api_versions, input.version))
+            && any(&self.api_groups, group)
+            && (!exact || any(&self.api_versions, version))
             && self.resources.iter().any(|resource| resource_matches(resource, input))
             && (self.resource_names.is_empty() || self.resource_names.iter().any(|name| name == input.name))
+    }
+}
+
+/// Group and version of the resource the client named.
+fn sent_as<'a>(input: &AdmissionInput<'a>) -> (&'a str, &'a str) {
+    let member = |name: &str| input.request.get("requestResource")?.get(name)?.as_str();
+    match member("version") {
+        Some(version) => (member("group").unwrap_or_default(), version),
+        None => (input.group, input.version),
     }
 }
 

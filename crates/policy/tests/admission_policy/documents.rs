@@ -1,6 +1,6 @@
 //! Documents as users have them, and what is refused of them.
 
-use crate::support::{Case, judge, load, said};
+use crate::support::{judge_those, Case, judge, load, said};
 use jinwu_policy::admission_policy::{Action, AdmissionPolicies, Review};
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
@@ -108,6 +108,11 @@ fn what_the_api_server_would_not_store_is_refused() {
         spec.extend(more.as_object().unwrap().clone());
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": "p"}, "spec": spec})
     };
+    let rule = |more: Json| {
+        let mut rule = json!({"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}).as_object().unwrap().clone();
+        rule.extend(more.as_object().unwrap().clone());
+        spec(json!({"matchConstraints": {"resourceRules": [rule]}}))
+    };
     let binding = |spec: Json| {
         json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": "b"}, "spec": spec})
     };
@@ -133,6 +138,14 @@ fn what_the_api_server_would_not_store_is_refused() {
         (spec(json!({"variables": [{"name": "a-b", "expression": "1"}]})), "the name must be an identifier"),
         (spec(json!({"variables": long})), "deep, more than 500"),
         (spec(json!({"unknownField": 1})), "unknown field"),
+        (spec(json!({"validations": [{"expression": "true", "message": "a\nb"}]})), "validations[0].message must not have line breaks"),
+        (spec(json!({"matchConditions": [{"name": "c", "expression": "true"}, {"name": "c", "expression": "true"}]})), "matchConditions[1]: the name"),
+        (spec(json!({"paramKind": {"apiVersion": "v1", "kind": ""}})), "paramKind needs apiVersion and kind"),
+        (rule(json!({"apiGroups": ["*", "apps"]})), "apiGroups: beside '*' nothing else may stand"),
+        (rule(json!({"resources": ["*/*", "pods"]})), "resources: */* stands beside"),
+        (rule(json!({"resources": ["*", "pods"]})), "resources: * stands beside"),
+        (rule(json!({"resources": ["pods/*", "pods/log"]})), "resources: pods/log stands beside"),
+        (binding(json!({"policyName": "A b", "validationActions": ["Deny"]})), "spec.policyName must be"),
         (binding(json!({"policyName": "p", "validationActions": []})), "needs at least one of Deny, Warn and Audit"),
         (binding(json!({"policyName": "p", "validationActions": ["Deny", "Warn"]})), "both Deny and Warn"),
         (binding(json!({"policyName": "p", "validationActions": ["Deny"], "paramRef": {"parameterNotFoundAction": "Deny"}})), "either name or selector"),
@@ -170,4 +183,30 @@ fn every_binding_speaks_for_itself() {
     assert_eq!(found, [("strict", Action::Deny, "at most 6 replicas, not 7"), ("soft", Action::Warn, "at most 3 replicas, not 7")]);
     // The same annotation is made once.
     assert_eq!(review.annotations.len(), 1);
+}
+
+#[test]
+fn what_policies_need_is_told() {
+    let policies = load(LIMIT);
+    let described: Vec<_> = policies.described().collect();
+    assert_eq!((described[0].name, described[0].fails_closed, described[0].bindings.len()), ("replica-limit.example.com", true, 1));
+    assert_eq!(described[0].rules[0]["resources"], json!(["deployments"]));
+    let wanted: Vec<_> = policies.wanted().into_iter().map(|w| (w.kind, w.namespace, w.name)).collect();
+    assert_eq!(wanted, [("ReplicaLimit".to_owned(), String::new(), "test-limit".to_owned())]);
+    // Parameters that come with the policies are theirs.
+    let with = load(&format!("{LIMIT}---\n{}", limit(3)));
+    assert_eq!((with.given().len(), with.wanted().len(), with.given_namespaced("rules.example.com/v1", "ReplicaLimit")), (1, 0, Some(true)));
+    let mut lost = limit(3);
+    lost["metadata"] = json!({"name": "other"});
+    let error = AdmissionPolicies::load(&format!("{LIMIT}---\n{}\n---\n{lost}", limit(3)), 34).unwrap_err().to_string();
+    assert!(error.contains("either all objects of this kind have metadata.namespace"), "{error}");
+}
+
+#[test]
+fn evaluation_is_by_those_wanted_and_ends_when_told() {
+    let policies = load(LIMIT);
+    let case = Case { params: vec![limit(5)], ..Case::default() };
+    assert_eq!(judge_those(&policies, &case, &|_, closed| !closed, &|| false), Review::default());
+    let stopped = judge_those(&policies, &case, &|_, _| true, &|| true);
+    assert_eq!(said(&stopped), ["Deny failed to configure binding: the time for one request is used up"]);
 }

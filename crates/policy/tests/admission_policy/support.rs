@@ -52,12 +52,16 @@ impl Authorizer for Rules {
 }
 
 pub(crate) fn judge(policies: &AdmissionPolicies, case: &Case) -> Review {
+    judge_those(policies, case, &|_, _| true, &|| false)
+}
+
+pub(crate) fn judge_those(policies: &AdmissionPolicies, case: &Case, wanted: &dyn Fn(&str, bool) -> bool, stopped: &dyn Fn() -> bool) -> Review {
     let request = json!({"operation": case.operation, "name": case.name, "namespace": case.namespace, "dryRun": false,
         "kind": {"group": case.group, "version": case.version, "kind": "Deployment"},
         "userInfo": {"username": "alice", "groups": ["developers"]}});
     let namespace_object = json!({"metadata": {"name": case.namespace, "labels": case.labels}});
     let params = |query: &ParamQuery<'_>| Ok(case.params.iter().filter(|p| query.selects(p)).collect());
-    policies.evaluate(&AdmissionInput {
+    let input = AdmissionInput {
         operation: case.operation,
         group: case.group,
         version: case.version,
@@ -77,7 +81,8 @@ pub(crate) fn judge(policies: &AdmissionPolicies, case: &Case) -> Review {
             _ => None,
         },
         authorizer: if case.authorizer { Some(&Rules) } else { None },
-    })
+    };
+    policies.evaluate_those(&input, wanted, stopped)
 }
 
 pub(crate) fn load(yaml: &str) -> AdmissionPolicies {
