@@ -17,6 +17,8 @@ pub(crate) enum Failure {
     Bad(ReviewError),
     /// No bundle was ever had.
     NotReady,
+    /// An evaluation ended without an answer.
+    Broken(String),
 }
 
 /// `/admit`: permits, warns or refuses.
@@ -78,13 +80,13 @@ async fn about(gate: &Gate, rules: &Rules, pods: &[PodIn<'_>]) -> HashMap<String
 }
 
 /// Too many at once: this one is told so at once, and may come again.
-fn shed(gate: &Gate, request: &Request<'_>) -> Vec<u8> {
+pub(crate) fn shed(gate: &Gate, request: &Request<'_>) -> Vec<u8> {
     gate.count.shed.fetch_add(1, Ordering::Relaxed);
     Response::deny(&request.uid, 429, "金吾关口繁忙,请稍后重试 / jinwu: the gate is busy, try again in a moment".into()).body()
 }
 
 /// What cannot be recorded does not happen, where anything is enforced at all.
-fn unrecordable(rules: &Rules, request: &Request<'_>, judgement: &Judgement, error: &str, mut response: Response) -> Response {
+pub(crate) fn unrecordable(rules: &Rules, request: &Request<'_>, judgement: &Judgement, error: &str, mut response: Response) -> Response {
     tracing::error!(error, "records cannot be kept");
     let enforced = rules.enforcement(&judgement.scope.namespace) == Mode::Block;
     let message = format!("金吾无法写入审计记录:{error} / jinwu cannot keep the audit record: {error}");

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use futures::StreamExt;
 use jinwu_admission::protocol::{ImageAnswer, Signed};
-use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, TLS_SECRET, webhooks};
+use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, POLICIES, PolicyRules, TLS_SECRET, webhooks};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
@@ -27,6 +27,11 @@ use std::time::Duration;
 
 /// Files that make up the certificate; `ca.key` is of gates that made their own authority.
 const FILES: [&str; 5] = ["ca.crt", "ca.key", "server.crt", "server.key", "server.stamp"];
+
+/// Between two looks at the webhooks, where nothing is heard of.
+const LOOK: Duration = Duration::from_secs(15);
+/// How long a bundle may take to reach one replica after another.
+const SPREAD: Duration = Duration::from_secs(2);
 
 pub(crate) struct Keeper {
     client: Client,
@@ -126,34 +131,42 @@ impl Keeper {
             watcher(mutating.clone(), only).default_backoff().map(|e| e.map(drop)),
         )
         .boxed();
-        // What installs itself for the first time raises no alarm.
-        let mut installed = false;
+        // What was put by this gate already, and only then is a difference somebody's doing.
+        let mut put: Option<PolicyRules> = None;
         loop {
-            match self.put_right([&validating, &mutating]).await {
+            let wanted = policy_rules(&gate);
+            let settled = put.as_ref() == Some(&wanted);
+            match self.put_right([&validating, &mutating], &wanted, || settled && policy_rules(&gate) == wanted).await {
                 Ok(changes) => {
-                    if installed && !changes.is_empty() {
+                    if settled && !changes.is_empty() {
                         self.alarm(&gate, &format!("webhook:{GATE}"), &changes).await;
                     }
-                    installed = true;
+                    put = Some(wanted);
                 }
                 Err(error) => tracing::error!(error = format!("{error:#}"), "the webhooks could not be put right"),
             }
-            // An event, or a look every so often.
-            match tokio::time::timeout(Duration::from_secs(15), events.next()).await {
-                Ok(Some(Err(error))) => {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = until_look(&gate, put.as_ref()) => continue,
+            };
+            match event {
+                Some(Err(error)) => {
                     tracing::warn!(%error, "watch of the webhooks");
                     tokio::time::sleep(Duration::from_secs(1)).await;
                 }
-                Ok(Some(Ok(()))) | Err(_) => {}
-                Ok(None) => return,
+                Some(Ok(())) => {}
+                None => return,
             }
         }
     }
 
-    async fn put_right(&self, apis: [&Api<DynamicObject>; 2]) -> anyhow::Result<Vec<String>> {
+    /// Puts right what is not as wanted. `settled` says whether it was, and nothing else is wanted meanwhile: then another
+    /// replica may just be ahead with a newer bundle, and gets a moment's grace.
+    async fn put_right(&self, apis: [&Api<DynamicObject>; 2], policies: &PolicyRules, settled: impl Fn() -> bool) -> anyhow::Result<Vec<String>> {
         let authority = base64::engine::general_purpose::STANDARD.encode(std::fs::read(self.folder.join("ca.crt"))?);
         let mut changes = Vec::new();
-        for (want, api) in webhooks(&authority).iter().zip(apis) {
+        let (was_settled, mut waited) = (settled(), false);
+        for (want, api) in webhooks(&authority, policies).iter().zip(apis) {
             let kind = want.get("kind").and_then(Value::as_str).unwrap_or_default();
             match api.get_opt(GATE).await? {
                 None => {
@@ -168,6 +181,12 @@ impl Keeper {
                     let differs = differences(&found.data["webhooks"], &want["webhooks"]);
                     if differs.is_empty() {
                         continue;
+                    }
+                    if was_settled && !std::mem::replace(&mut waited, true) && only_policies(&differs) {
+                        tokio::time::sleep(SPREAD).await;
+                        if !settled() {
+                            return Ok(Vec::new());
+                        }
                     }
                     let mut object: DynamicObject = serde_json::from_value(want.clone())?;
                     object.metadata = ObjectMeta { resource_version: found.metadata.resource_version.clone(), ..object.metadata };
@@ -197,6 +216,29 @@ impl Keeper {
             tracing::error!(error, "an alarm could not be recorded");
         }
     }
+}
+
+/// Rules of users' policies in the bundle of now.
+fn policy_rules(gate: &Gate) -> PolicyRules {
+    let registered = gate.rules().map(|rules| jinwu_admission::users::registered(&rules.users)).unwrap_or_default();
+    PolicyRules { closed: registered.closed, open: registered.open }
+}
+
+/// Until something else is wanted, or it is time for a look.
+async fn until_look(gate: &Gate, put: Option<&PolicyRules>) {
+    let generation = |gate: &Gate| gate.rules().map(|r| r.bundle.generation.clone());
+    let (before, end) = (generation(gate), tokio::time::Instant::now() + LOOK);
+    while tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        if generation(gate) != before && put != Some(&policy_rules(gate)) {
+            return;
+        }
+    }
+}
+
+/// Whether a newer bundle of another replica may be all there is to a difference.
+fn only_policies(differs: &[String]) -> bool {
+    differs.iter().all(|d| d.contains(POLICIES) || d.starts_with("webhooks ("))
 }
 
 /// Members of the webhooks that are not as they must be. What the API server adds does not count.
@@ -241,7 +283,7 @@ mod tests {
 
     #[test]
     fn what_weakens_a_webhook_is_seen_and_what_the_api_server_adds_is_not() {
-        let [want, _] = webhooks("Y2E=");
+        let [want, _] = webhooks("Y2E=", &PolicyRules::default());
         let mut found = want["webhooks"].clone();
         found[0]["clientConfig"]["service"]["extra"] = "x".into();
         found[0]["rules"][0]["added"] = 1.into();

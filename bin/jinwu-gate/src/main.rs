@@ -16,6 +16,8 @@ mod images;
 mod keeper;
 mod names;
 mod native;
+mod params;
+mod policies;
 mod serve;
 mod server;
 mod spool;

@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{audit, authorize, blocks, canary, certificate, native, sync, tail};
+use crate::{audit, authorize, blocks, canary, certificate, native, policies, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -17,6 +17,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use jinwu_admission::review::MAX_REVIEW;
+use jinwu_admission::users::Which;
 use parking_lot::RwLock;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience), config.image.as_deref());
     let namespaces = client.as_ref().map_or_else(Namespaces::nowhere, Namespaces::watch);
     let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
-    let gate = Arc::new(Gate::new(config, images.clone(), namespaces, spool));
+    let gate = Arc::new(Gate::new(config, images.clone(), namespaces, client.clone(), spool));
 
     recall(&gate, &server, keeper.as_deref()).await;
     let listener = TcpListener::bind(gate.config.listen).await.with_context(|| format!("listen on {}", gate.config.listen))?;
@@ -83,7 +84,7 @@ pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Re
     let server = Arc::new(Server::open(&config.server)?);
     let images = Images::open(server.clone(), &config.data.join("images.json"), Duration::from_millis(config.patience), config.image.as_deref());
     let (spool, reader) = Spool::open(&config.data.join("spool")).context("spool")?;
-    let gate = Arc::new(Gate::new(config, images, Namespaces::nowhere(), spool));
+    let gate = Arc::new(Gate::new(config, images, Namespaces::nowhere(), None, spool));
     recall(&gate, &server, None).await;
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), None));
     tokio::spawn(blocks::tell(gate.clone(), server.clone()));
@@ -224,8 +225,8 @@ async fn answer(gate: &Arc<Gate>, request: Request<Incoming>, known: bool) -> Re
         (Method::GET, "/metrics") => text(StatusCode::OK, &metrics(gate)),
         (Method::POST, "/audit" | "/authorize") if !known => text(StatusCode::UNAUTHORIZED, "only with a client certificate of the cluster's authority: jinwu cluster apiserver\n"),
         (Method::POST, "/audit") => events(gate, request).await,
-        (Method::POST, "/admit" | "/pin" | "/authorize") => post(gate, &path, request).await,
-        _ => text(StatusCode::NOT_FOUND, "POST /admit, /pin, /authorize, /audit; GET /healthz, /readyz, /metrics\n"),
+        (Method::POST, "/admit" | "/pin" | "/authorize" | "/policies/closed" | "/policies/open") => post(gate, &path, request).await,
+        _ => text(StatusCode::NOT_FOUND, "POST /admit, /pin, /policies/closed, /policies/open, /authorize, /audit; GET /healthz, /readyz, /metrics\n"),
     }
 }
 
@@ -265,6 +266,8 @@ async fn post(gate: &Gate, path: &str, request: Request<Incoming>) -> Response<F
     let answer = match path {
         "/admit" => admit::validating(gate, &body).await,
         "/pin" => admit::pinning(gate, &body).await,
+        "/policies/closed" => policies::validating(gate, Which::Closed, body).await,
+        "/policies/open" => policies::validating(gate, Which::Open, body).await,
         _ => return authorize::review(gate, &body).await.map_or_else(|e| text(StatusCode::BAD_REQUEST, &e), json),
     };
     match answer {
@@ -272,6 +275,11 @@ async fn post(gate: &Gate, path: &str, request: Request<Incoming>) -> Response<F
         Err(Failure::Bad(error)) => {
             gate.count.failed.fetch_add(1, Ordering::Relaxed);
             text(StatusCode::BAD_REQUEST, &format!("{error}\n"))
+        }
+        Err(Failure::Broken(error)) => {
+            gate.count.failed.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(error, "an evaluation ended without an answer");
+            text(StatusCode::INTERNAL_SERVER_ERROR, &format!("{error}\n"))
         }
         Err(Failure::NotReady) => text(StatusCode::SERVICE_UNAVAILABLE, "no bundle was had from the server yet\n"),
     }

@@ -5,9 +5,11 @@ use crate::blocks::Blocks;
 use crate::config::Config;
 use crate::images::Images;
 use crate::names::Namespaces;
+use crate::params::Params;
 use crate::spool::Spool;
 use jinwu_admission::Rules;
 use jinwu_admission::protocol::{GateStatus, WatchStatus};
+use kube::Client;
 use parking_lot::RwLock;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,6 +17,8 @@ use tokio::sync::Semaphore;
 
 /// KiB of bodies at once: some ten reviews of the largest objects, thousands of ordinary ones.
 const BODIES: usize = 48 << 10;
+/// Evaluations of users' policies at once: each may take a while of a processor.
+const THINKING: usize = 16;
 
 pub(crate) struct Gate {
     pub(crate) config: Config,
@@ -22,11 +26,16 @@ pub(crate) struct Gate {
     rules: RwLock<Option<Arc<Rules>>>,
     pub(crate) images: Images,
     pub(crate) namespaces: Namespaces,
+    pub(crate) params: Params,
+    /// None: no API server is asked anything.
+    pub(crate) client: Option<Client>,
     pub(crate) spool: Spool,
     /// Reviews being judged.
     pub(crate) room: Semaphore,
     /// KiB of bodies of reviews being read or judged.
     pub(crate) bodies: Semaphore,
+    /// Evaluations of users' policies at once.
+    pub(crate) thinking: Semaphore,
     pub(crate) count: Counters,
     pub(crate) audit: Audit,
     pub(crate) blocks: Blocks,
@@ -43,11 +52,14 @@ pub(crate) struct Counters {
 }
 
 impl Gate {
-    pub(crate) fn new(config: Config, images: Images, namespaces: Namespaces, spool: Spool) -> Self {
+    pub(crate) fn new(config: Config, images: Images, namespaces: Namespaces, client: Option<Client>, spool: Spool) -> Self {
         let room = Semaphore::new(config.concurrency.max(1));
+        let thinking = Semaphore::new(THINKING);
+        let params = Params::new(client.clone());
         let blocks = Blocks::open(&config.data);
         let (count, audit, leaving) = (Counters::default(), Audit::default(), AtomicBool::new(false));
-        Gate { config, rules: RwLock::new(None), images, namespaces, spool, room, bodies: Semaphore::new(BODIES), count, audit, blocks, leaving }
+        let bodies = Semaphore::new(BODIES);
+        Gate { config, rules: RwLock::new(None), images, namespaces, params, client, spool, room, bodies, thinking, count, audit, blocks, leaving }
     }
 
     pub(crate) fn rules(&self) -> Option<Arc<Rules>> {
@@ -55,6 +67,7 @@ impl Gate {
     }
 
     pub(crate) fn replace(&self, rules: Rules) {
+        self.params.follow(&rules.users.wanted());
         *self.rules.write() = Some(Arc::new(rules));
     }
 
@@ -87,6 +100,7 @@ impl Gate {
             refused: self.count.refused.load(Ordering::Relaxed),
             leaving: self.leaving.load(Ordering::Relaxed),
             watch: self.watch(),
+            unreadable_params: self.params.unreadable(),
         }
     }
 }

@@ -39,7 +39,7 @@ pub fn refusal(judgement: &Judgement) -> String {
 
 /// What somebody whose request passed should know.
 pub fn warnings(judgement: &Judgement) -> Vec<String> {
-    let alarming: Vec<&Violation> = judgement.decision.alarming().collect();
+    let alarming: Vec<&Violation> = judgement.decision.alarming().filter(|v| !is_silent(v)).collect();
     let mut out: Vec<String> = alarming
         .iter()
         .take(MAX_SHOWN)
@@ -49,6 +49,11 @@ pub fn warnings(judgement: &Judgement) -> Vec<String> {
         out.push(format!("jinwu: 另有 {0} 项 / {0} more", alarming.len() - MAX_SHOWN));
     }
     out
+}
+
+/// Whether a violation is for the audit log alone.
+pub(crate) fn is_silent(violation: &Violation) -> bool {
+    violation.evidence["action"] == "Audit"
 }
 
 fn cut(text: &str, most: usize) -> String {

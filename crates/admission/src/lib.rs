@@ -7,6 +7,7 @@
 //!   kind WorkloadPolicy switches;
 //! - [`judge()`]: request, rules and what is known of the images → a [`Judgement`];
 //! - [`answer`]: the judgement in words, records and JSON patches;
+//! - [`users`]: users' ValidatingAdmissionPolicies: the same decision, warnings and records;
 //! - [`native`]: the controls of pods as a policy of the API server itself, for the time no gate answers.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod protocol;
 pub mod reference;
 pub mod review;
 pub mod rules;
+pub mod users;
 
 pub use judge::{Judgement, Question, judge};
 pub use review::{Operation, Request, Review, ReviewError};

@@ -68,6 +68,9 @@ pub struct Bundle {
     pub authority: String,
     #[serde(default)]
     pub rules: RuleSettings,
+    /// Users' ValidatingAdmissionPolicies, bindings and parameters: YAML as it was given, by name.
+    #[serde(default)]
+    pub admission: BTreeMap<String, String>,
 }
 
 /// Detection rules over audit events: the shipped ones, switched, and the user's own.
@@ -290,6 +293,9 @@ pub struct GateStatus {
     pub leaving: bool,
     #[serde(default)]
     pub watch: WatchStatus,
+    /// Parameters of users' policies that it cannot read in its cluster, and why.
+    #[serde(default)]
+    pub unreadable_params: Vec<String>,
 }
 
 /// What a gate sees of the audit stream and of the API server's authoriser. Times are unix

@@ -2,6 +2,7 @@
 
 use crate::protocol::{BlockedSubject, Bundle, EntryGrant, WorkloadException};
 use jinwu_model::{ClauseId, Digest, Mode, PolicyId, ProtectionLevel};
+use jinwu_policy::admission_policy::AdmissionPolicies;
 use jinwu_policy::{PolicyError, PolicySet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -19,6 +20,8 @@ pub struct Rules {
     policies: BTreeMap<PolicyId, Policy>,
     own: HashSet<String>,
     allowed: HashSet<String>,
+    /// Users' admission policies.
+    pub users: AdmissionPolicies,
 }
 
 struct Policy {
@@ -51,7 +54,8 @@ impl Rules {
         }
         let own: HashSet<String> = bundle.own_registries.iter().cloned().collect();
         let allowed = bundle.registries.iter().cloned().chain(own.iter().cloned()).collect();
-        Ok(Rules { by_control, policies, own, allowed, bundle })
+        let users = crate::users::load(&bundle.admission).map_err(|detail| PolicyError::Invalid { policy: "admission".into(), detail })?;
+        Ok(Rules { by_control, policies, own, allowed, users, bundle })
     }
 
     /// The scope of a namespace with these labels; `None`: it is not known, which counts as the default.

@@ -20,6 +20,7 @@ fn digest() -> String {
 
 fn bundle() -> Bundle {
     Bundle {
+        admission: BTreeMap::new(),
         cluster: "test".into(),
         generation: "g1".into(),
         made: 0,

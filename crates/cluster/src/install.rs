@@ -6,7 +6,7 @@ mod webhook;
 mod workload;
 
 pub use permission::{NATIVE, RIGHTS, Right};
-pub use webhook::{MUTATING, PATHS, PLATFORM, VALIDATING, webhooks};
+pub use webhook::{MUTATING, PATHS, PLATFORM, POLICIES, PolicyRules, VALIDATING, webhooks};
 
 use serde_json::{Value, json};
 

@@ -79,6 +79,19 @@ impl Review {
     }
 }
 
+// === impl Action ===
+
+impl Action {
+    /// As a binding's `validationActions` has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Action::Deny => "Deny",
+            Action::Warn => "Warn",
+            Action::Audit => "Audit",
+        }
+    }
+}
+
 // === impl AdmissionPolicies ===
 
 impl AdmissionPolicies {

@@ -24,7 +24,7 @@ pub struct Right {
 pub const NATIVE: [&str; 2] = ["jinwu-pod-security", "jinwu-pod-security-platform"];
 
 /// All of them.
-pub const RIGHTS: [Right; 9] = [
+pub const RIGHTS: [Right; 10] = [
     Right {
         group: "",
         resources: &["namespaces"],
@@ -32,8 +32,18 @@ pub const RIGHTS: [Right; 9] = [
         verbs: &["get", "list", "watch"],
         own_namespace: false,
         paths: &[],
-        zh: "读取命名空间的标签,以知其保护等级",
-        en: "reads the labels of namespaces, to know their protection level",
+        zh: "读取命名空间的标签以知其保护等级;用户准入策略的 namespaceObject 与选择器也由此而来",
+        en: "reads the labels of namespaces, to know their protection level; namespaceObject and selectors of users' admission policies are of them, too",
+    },
+    Right {
+        group: "authorization.k8s.io",
+        resources: &["subjectaccessreviews"],
+        names: &[],
+        verbs: &["create"],
+        own_namespace: false,
+        paths: &[],
+        zh: "用户准入策略的 authorizer 问某主体可否做某事;只问不改",
+        en: "asks whether somebody may do something, for authorizer in users' admission policies; it changes nothing",
     },
     Right {
         group: "admissionregistration.k8s.io",

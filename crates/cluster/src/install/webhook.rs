@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 /// Names of the webhooks, which stand before audit annotations and in messages.
 pub const VALIDATING: &str = "admit.jinwu.io";
 pub const MUTATING: &str = "pin.jinwu.io";
+/// Of users' policies, where they fail closed; others have a word before it.
+pub const POLICIES: &str = "policies.admit.jinwu.io";
 
-/// Paths of the gate: validating, mutating, authorisation, audit.
-pub const PATHS: [&str; 4] = ["/admit", "/pin", "/authorize", "/audit"];
+/// Paths of the gate: validating, mutating, authorisation, audit, users' policies that fail closed and open.
+pub const PATHS: [&str; 6] = ["/admit", "/pin", "/authorize", "/audit", "/policies/closed", "/policies/open"];
 
 /// Where the platform itself lives: judged like everything else, but a gate that does not answer must
 /// not keep it from coming up again.
@@ -18,9 +20,18 @@ pub const PLATFORM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease"
 /// Seconds the API server waits.
 const TIMEOUT: u8 = 5;
 
+/// What users' policies must be asked about, as rules of webhooks.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicyRules {
+    /// Of policies that refuse where they cannot be evaluated.
+    pub closed: Vec<Value>,
+    /// Of policies that then let pass.
+    pub open: Vec<Value>,
+}
+
 /// ValidatingWebhookConfiguration and MutatingWebhookConfiguration, with the authority (base64 of PEM)
 /// that signed the gate's certificate.
-pub fn webhooks(authority: &str) -> [Value; 2] {
+pub fn webhooks(authority: &str, policies: &PolicyRules) -> [Value; 2] {
     let client = |path: &str| json!({"caBundle": authority, "service": {"name": GATE, "namespace": NAMESPACE, "path": path, "port": SERVICE_PORT}});
     let hook = |name: &str, path: &str, failure: &str, selector: Value, rules: Value| {
         json!({
@@ -35,15 +46,70 @@ pub fn webhooks(authority: &str) -> [Value; 2] {
     pin["reinvocationPolicy"] = json!("IfNeeded");
     // What is bound already need not be asked about.
     pin["matchConditions"] = json!([{"name": "unpinned", "expression": UNPINNED}]);
-    let validating = json!([
+    let mut validating = vec![
         hook(VALIDATING, "/admit", "Fail", others(), namespaced()),
         hook(&format!("platform.{VALIDATING}"), "/admit", "Ignore", platform(), namespaced()),
         hook(&format!("cluster.{VALIDATING}"), "/admit", "Ignore", json!({}), cluster_wide()),
-    ]);
+    ];
+    for user in users(policies) {
+        let mut made = hook(&format!("{}{POLICIES}", user.name), user.path, user.failure, user.selector, json!(user.rules));
+        let conditions = [NOT_THE_GATE, NO_QUESTION].into_iter().map(|(name, expression)| (name, expression.to_owned())).chain(user.condition);
+        made["matchConditions"] = conditions.map(|(name, expression)| json!({"name": name, "expression": expression})).collect();
+        validating.push(made);
+    }
     [
         json!({"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": metadata, "webhooks": validating}),
         json!({"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": [pin]}),
     ]
+}
+
+/// A webhook of users' policies.
+struct UserHook {
+    name: &'static str,
+    path: &'static str,
+    failure: &'static str,
+    selector: Value,
+    rules: Vec<Value>,
+    /// A matchCondition of its own.
+    condition: Option<(&'static str, String)>,
+}
+
+/// Closed only where a gate that does not answer cannot lock the cluster out of itself: in namespaces that
+/// are not the platform's, and there not for what the cluster's own parts must write to go on.
+fn users(policies: &PolicyRules) -> Vec<UserHook> {
+    let (namespaced, cluster) = (in_scope(&policies.closed, "Namespaced"), in_scope(&policies.closed, "Cluster"));
+    let hook = |name, path, failure, selector, rules, condition| UserHook { name, path, failure, selector, rules, condition };
+    let all = vec![
+        hook("", "/policies/closed", "Fail", others(), namespaced.clone(), Some(("not-vital", format!("!({VITAL})")))),
+        hook("vital.", "/policies/closed", "Ignore", others(), namespaced.clone(), Some(("vital", VITAL.to_owned()))),
+        hook("platform.", "/policies/closed", "Ignore", platform(), namespaced, None),
+        hook("cluster.", "/policies/closed", "Ignore", json!({}), cluster, None),
+        hook("open.", "/policies/open", "Ignore", json!({}), policies.open.clone(), None),
+    ];
+    all.into_iter().filter(|hook| !hook.rules.is_empty()).collect()
+}
+
+/// What the gate itself writes and asks is not for it to judge: it would ask itself for ever.
+const NOT_THE_GATE: (&str, &str) = ("not-the-gate", "request.userInfo.username != 'system:serviceaccount:jinwu:jinwu-gate'");
+/// Who is it, may they: these change nothing, and every kubelet asks them all the time.
+const NO_QUESTION: (&str, &str) = ("no-question", "!(request.resource.group in ['authentication.k8s.io', 'authorization.k8s.io'])");
+/// What nodes and controllers write all the time: states, leases, events, endpoints, tokens, placements.
+const VITAL: &str = "request.resource.group in ['coordination.k8s.io', 'events.k8s.io', 'discovery.k8s.io'] || \
+    (request.resource.group == '' && request.resource.resource in ['events', 'endpoints', 'bindings']) || \
+    (has(request.subResource) && request.subResource in ['status', 'binding', 'token', 'finalize'])";
+
+/// Rules as far as they are about a scope.
+fn in_scope(rules: &[Value], scope: &str) -> Vec<Value> {
+    let about = |rule: &&Value| rule["scope"] == "*" || rule["scope"] == scope;
+    let mut out: Vec<Value> = Vec::new();
+    for rule in rules.iter().filter(about) {
+        let mut rule = rule.clone();
+        rule["scope"] = json!(scope);
+        if !out.contains(&rule) {
+            out.push(rule);
+        }
+    }
+    out
 }
 
 /// Some image has no digest, of a container or a volume, in a pod or any template.
@@ -97,4 +163,31 @@ fn cluster_wide() -> Value {
         rule(&["CONNECT"], "", &["nodes/proxy"], "Cluster"),
         rule(&write, "rbac.authorization.k8s.io", &["clusterroles", "clusterrolebindings"], "Cluster"),
     ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(policies: &PolicyRules) -> Vec<String> {
+        let [validating, _] = webhooks("Y2E=", policies);
+        validating["webhooks"].as_array().unwrap().iter().map(|h| format!("{} {}", h["name"].as_str().unwrap(), h["failurePolicy"].as_str().unwrap())).collect()
+    }
+
+    #[test]
+    fn policies_widen_the_webhooks_and_leave_no_trace() {
+        let rule = |scope: &str| json!({"operations": ["CREATE"], "apiGroups": [""], "apiVersions": ["v1"], "resources": ["*"], "scope": scope});
+        let none = names(&PolicyRules::default());
+        assert_eq!(none, ["admit.jinwu.io Fail", "platform.admit.jinwu.io Ignore", "cluster.admit.jinwu.io Ignore"]);
+        let both = names(&PolicyRules { closed: vec![rule("*")], open: vec![rule("Cluster")] });
+        let fail: Vec<_> = both.iter().filter(|n| n.ends_with("Fail")).map(String::as_str).collect();
+        assert_eq!(fail, ["admit.jinwu.io Fail", "policies.admit.jinwu.io Fail"], "what else there is, is open");
+        assert_eq!(both.len(), none.len() + 5);
+        // What lies in no namespace never waits for a gate.
+        let cluster = names(&PolicyRules { closed: vec![rule("Cluster")], open: vec![] });
+        assert_eq!(cluster[none.len()..], ["cluster.policies.admit.jinwu.io Ignore"]);
+        let [validating, _] = webhooks("Y2E=", &PolicyRules { closed: vec![rule("*"), rule("Namespaced")], open: vec![] });
+        assert_eq!(validating["webhooks"][3]["rules"], json!([rule("Namespaced")]));
+        assert_eq!(validating["webhooks"][3]["namespaceSelector"], others());
+    }
 }
