@@ -4,8 +4,6 @@ use futures::StreamExt;
 use jinwu_policy::admission_policy::{ParamQuery, ParamSource};
 use kube::Client;
 use kube::api::{Api, DynamicObject};
-use kube::core::{ApiResource, GroupVersionKind};
-use kube::discovery::Scope;
 use kube::runtime::watcher::{self, Event};
 use parking_lot::{Mutex, RwLock};
 use serde_json::Value as Json;
@@ -135,10 +133,7 @@ async fn watch(client: Client, source: ParamSource, state: Arc<RwLock<State>>) {
 }
 
 async fn api(client: &Client, source: &ParamSource) -> Result<(Api<DynamicObject>, bool), String> {
-    let (group, version) = source.api_version.split_once('/').unwrap_or(("", &source.api_version));
-    let kind = GroupVersionKind::gvk(group, version, &source.kind);
-    let (resource, capabilities): (ApiResource, _) = kube::discovery::pinned_kind(client, &kind).await.map_err(|e| e.to_string())?;
-    let namespaced = capabilities.scope == Scope::Namespaced;
+    let (resource, namespaced) = jinwu_cluster::kind(client, &source.api_version, &source.kind).await.map_err(|e| e.to_string())?;
     let api = match (namespaced, source.namespace.as_str()) {
         (true, namespace) if !namespace.is_empty() => Api::namespaced_with(client.clone(), namespace, &resource),
         _ => Api::all_with(client.clone(), &resource),

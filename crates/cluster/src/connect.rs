@@ -1,6 +1,8 @@
 //! The way to the API server.
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::core::{ApiResource, GroupVersionKind};
+use kube::discovery::Scope;
 use kube::{Client, Config};
 use std::path::Path;
 
@@ -38,4 +40,23 @@ pub async fn way(kubeconfig: Option<&Path>) -> Result<Config, ConnectError> {
         }
         None => Config::incluster().map_err(|e| ConnectError::Nowhere(e.to_string()))?,
     })
+}
+
+/// A kind as the API server has it, and whether its objects live in namespaces.
+///
+/// # Errors
+/// The API server does not answer, or has no such kind.
+pub async fn kind(client: &Client, api_version: &str, kind: &str) -> Result<(ApiResource, bool), kube::Error> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let (resource, capabilities) = kube::discovery::pinned_kind(client, &GroupVersionKind::gvk(group, version, kind)).await?;
+    Ok((resource, capabilities.scope == Scope::Namespaced))
+}
+
+/// Group and plural of a kind, and whether its objects live in namespaces.
+///
+/// # Errors
+/// As [`kind`].
+pub async fn resource_of(client: &Client, api_version: &str, kind: &str) -> Result<(String, String, bool), kube::Error> {
+    let (resource, namespaced) = self::kind(client, api_version, kind).await?;
+    Ok((resource.group, resource.plural, namespaced))
 }

@@ -5,7 +5,7 @@ mod permission;
 mod webhook;
 mod workload;
 
-pub use permission::{NATIVE, RIGHTS, Right};
+pub use permission::{NATIVE, ParamRight, RIGHTS, Right, param_rights};
 pub use webhook::{MUTATING, PATHS, PLATFORM, POLICIES, PolicyRules, VALIDATING, webhooks};
 
 use serde_json::{Value, json};

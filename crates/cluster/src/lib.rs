@@ -15,5 +15,5 @@ pub mod running;
 
 pub use apiserver::ApiServer;
 pub use collect::collect;
-pub use connect::{ConnectError, connect, way};
+pub use connect::{ConnectError, connect, kind, resource_of, way};
 pub use install::Installation;

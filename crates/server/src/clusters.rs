@@ -2,6 +2,7 @@
 //!
 //! * [`cluster`], [`entry`]: what is kept of a cluster, and leave to enter its containers.
 //! * `kept`: the secrets of its gates.
+//! * [`admission`]: users' ValidatingAdmissionPolicies, of a cluster or of all.
 //! * [`bundle`]: everything a gate decides by, signed; what expires leaves it by itself.
 //! * [`verdict`]: the generation of everything that may change what is known about an image.
 //! * [`images`]: what is known about an image reference; [`recheck`] asks again for what runs already.
@@ -12,6 +13,7 @@
 //!
 //! State is small and lives in memory, written through to `clusters.db` before a change is answered.
 
+pub mod admission;
 pub(crate) mod blocks;
 pub mod bundle;
 mod changes;
@@ -76,6 +78,8 @@ pub struct Clusters {
     gates: Mutex<BTreeMap<String, BTreeMap<String, GateSeen>>>,
     pub(crate) images: Images,
     pub(crate) windows: Windows,
+    /// Whoever changes users' admission policies does so one at a time: they are compiled together first.
+    changing_admission: Mutex<()>,
     /// Whoever compares what is known with what was known does so one at a time.
     comparing: tokio::sync::Mutex<()>,
 }
@@ -88,6 +92,8 @@ struct State {
     seen: BTreeMap<String, Seen>,
     /// The generation by which all of `seen` was judged last.
     judged: String,
+    /// Texts of users' admission policies for all clusters, by name.
+    shared: BTreeMap<String, String>,
 }
 
 /// A gate, as it said itself.
@@ -108,6 +114,7 @@ impl Clusters {
             clusters: store.load("cluster")?,
             entries: store.load("entry")?,
             seen: store.load("image")?,
+            shared: store.load("admission")?,
             judged: store.load::<String>("verdicts")?.remove("generation").unwrap_or_default(),
         };
         Ok(Clusters {
@@ -120,6 +127,7 @@ impl Clusters {
             gates: Mutex::default(),
             images: Images::default(),
             windows: Windows::default(),
+            changing_admission: Mutex::default(),
             comparing: tokio::sync::Mutex::default(),
         })
     }

@@ -5,6 +5,7 @@ mod inspect;
 mod install;
 mod preview;
 mod passport;
+mod policy;
 mod print;
 mod rules;
 
@@ -134,6 +135,9 @@ pub(crate) enum Cluster {
     /// 审计事件的检测规则 / detection rules over audit events
     #[command(subcommand)]
     Rules(rules::Rules),
+    /// 用户的 ValidatingAdmissionPolicy,由关口执行 / users' ValidatingAdmissionPolicies, held by the gates
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -174,6 +178,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
         Cluster::Rules(command) => return rules::run(common, command).await,
+        Cluster::Policy(command) => return policy::run(common, command).await,
         Cluster::Rights => return Ok(install::rights(common)),
         Cluster::Inspect(args) => return inspect::inspect(common, args).await,
         Cluster::Inventory(access) => return inspect::inventory(common, access).await,

@@ -160,3 +160,67 @@ pub(super) fn objects() -> Vec<Value> {
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": GATE}, "subjects": subject}),
     ]
 }
+
+/// What the gate must read for parameters of users' policies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParamRight {
+    pub group: String,
+    /// Plural.
+    pub resource: String,
+    /// None: in all namespaces, or of a kind without.
+    pub namespace: Option<String>,
+    /// None: all of them there.
+    pub name: Option<String>,
+}
+
+/// Name of the roles for parameters.
+const PARAMS: &str = "jinwu-gate-params";
+
+/// One ClusterRole, and one Role for every namespace, with their bindings to the gate.
+pub fn param_rights(rights: &[ParamRight]) -> Vec<Value> {
+    let mut by_place: std::collections::BTreeMap<Option<&str>, Vec<Value>> = std::collections::BTreeMap::new();
+    for right in rights {
+        let mut rule = json!({"apiGroups": [right.group], "resources": [right.resource], "verbs": ["get", "list", "watch"]});
+        if let Some(name) = &right.name {
+            rule["resourceNames"] = json!([name]);
+        }
+        let rules = by_place.entry(right.namespace.as_deref()).or_default();
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let api = "rbac.authorization.k8s.io/v1";
+    let subject = json!([{"kind": "ServiceAccount", "name": GATE, "namespace": NAMESPACE}]);
+    let objects = |(namespace, rules): (Option<&str>, Vec<Value>)| {
+        let (role, binding) = if namespace.is_some() { ("Role", "RoleBinding") } else { ("ClusterRole", "ClusterRoleBinding") };
+        let mut metadata = json!({"name": PARAMS, "labels": labels()});
+        if let Some(namespace) = namespace {
+            metadata["namespace"] = namespace.into();
+        }
+        [
+            json!({"apiVersion": api, "kind": role, "metadata": metadata, "rules": rules}),
+            json!({"apiVersion": api, "kind": binding, "metadata": metadata,
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role, "name": PARAMS}, "subjects": subject}),
+        ]
+    };
+    by_place.into_iter().flat_map(objects).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_where_they_are_and_no_more() {
+        let right = |namespace: Option<&str>, name: Option<&str>| ParamRight {
+            group: String::new(),
+            resource: "configmaps".into(),
+            namespace: namespace.map(str::to_owned),
+            name: name.map(str::to_owned),
+        };
+        let objects = param_rights(&[right(Some("web"), Some("limits")), right(Some("web"), Some("limits")), right(None, Some("own"))]);
+        let shown: Vec<_> = objects.iter().map(|o| (o["kind"].as_str().unwrap(), o["metadata"]["namespace"].as_str())).collect();
+        assert_eq!(shown, [("ClusterRole", None), ("ClusterRoleBinding", None), ("Role", Some("web")), ("RoleBinding", Some("web"))]);
+        assert_eq!(objects[2]["rules"], json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"], "resourceNames": ["limits"]}]));
+    }
+}

@@ -1,6 +1,7 @@
 //! Clusters: the system administrator registers them, the security administrator says how strongly
 //! their gates act, anybody may ask for leave to enter a container.
 
+mod admission;
 mod entries;
 mod platform;
 mod preview;
@@ -50,6 +51,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/policies/{policy}", who: guard, summary: "在命名空间切换策略 / switch a policy in a namespace", run: |c| Box::pin(switch(c)) },
         Endpoint { method: Method::PUT, path: "/clusters/{cluster}/settings", who: guard, summary: "许可的仓库、可改等级者、沙箱运行时、缺省等级 / allowed registries, who may set levels, sandboxed runtimes, default level", run: |c| Box::pin(set(c)) },
     ];
+    all.extend(admission::endpoints());
     all.extend(platform::endpoints());
     all.extend(watch::endpoints());
     all.extend(entries::endpoints());
@@ -99,6 +101,8 @@ fn view(call: &Call, cluster: &Cluster) -> Result<Value, ApiError> {
     if let Some(map) = view.as_object_mut() {
         let gates = call.app.clusters.gates(&cluster.name);
         map.insert("watch".into(), json(crate::clusters::silence::State::of(&gates, call.app.now()))?);
+        // Their texts are asked for one by one.
+        map.insert("admission".into(), json(cluster.admission.keys().collect::<Vec<_>>())?);
         map.insert("gates".into(), json(gates)?);
         map.insert("former_secrets_until".into(), json(call.app.clusters.former_secrets(&cluster.name, call.app.now()))?);
         let bundle = crate::clusters::bundle::present(&call.app, &cluster.name);
@@ -176,7 +180,8 @@ async fn enforce(call: Call) -> Answer {
 async fn switch(call: Call) -> Answer {
     let (namespace, mode) = SetMode::read(&call)?;
     let (name, policy) = (call.cluster()?.name, PolicyId(call.part("policy")));
-    if call.app.policies.set().get(&policy).is_none() {
+    let known = call.app.policies.set().get(&policy).is_some() || call.app.clusters.has_admission_policy(&policy);
+    if !known {
         return Err(crate::policies::PolicyStoreError::UnknownPolicy(policy).into());
     }
     let entry = call

@@ -51,6 +51,9 @@ async fn list(call: Call) -> Answer {
 async fn propose(call: Call) -> Answer {
     let ask: Proposal = call.read()?;
     crate::clusters::cluster::scope(ask.namespace.as_deref(), ask.workload.as_deref(), ask.cluster.as_deref())?;
+    if ask.policy.0.starts_with(jinwu_admission::users::PREFIX) && !call.app.clusters.has_admission_policy(&ask.policy) {
+        return Err(crate::policies::PolicyStoreError::UnknownPolicy(ask.policy).into());
+    }
     let now = call.app.now();
     let exception = Exception {
         id: format!("x-{}", hex::encode(jinwu_trust::random::bytes::<6>())),

@@ -6,6 +6,7 @@ use super::entry::EntryRequest;
 use super::verdict;
 use crate::app::App;
 use jinwu_admission::protocol::{Bundle, SIGNED_AS, Signed, WorkloadException};
+use jinwu_model::PolicyId;
 use jinwu_policy::{Exception, PolicySet};
 use jinwu_trust::SigningKey;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ struct Material<'a> {
     own_registries: Vec<String>,
     verdicts: &'a verdict::Verdicts,
     authority: String,
+    admission: super::admission::Texts,
     now: i64,
 }
 
@@ -57,6 +59,7 @@ pub fn present(app: &App, cluster: &str) -> Option<Arc<Made>> {
         own_registries: app.own_registries(),
         verdicts: &verdict::present(app),
         authority: clusters.authority(cluster).map(|a| a.certificate().to_owned()).unwrap_or_default(),
+        admission: clusters.admission(cluster),
         now,
     });
     // The same content keeps its time and signature.
@@ -85,7 +88,7 @@ fn compose(m: Material<'_>) -> (Bundle, Option<i64>) {
     expiries.extend(exceptions.iter().map(|e| e.expires));
     let mut modes = m.cluster.modes.clone();
     // A custom policy that is gone leaves its modes behind.
-    modes.values_mut().for_each(|of| of.retain(|policy, _| m.set.get(policy).is_some()));
+    modes.values_mut().for_each(|of| of.retain(|policy, _| m.set.get(policy).is_some() || is_users(policy)));
     modes.retain(|_, of| !of.is_empty());
     let mut registries = m.own_registries.clone();
     registries.extend(m.cluster.registries.iter().filter(|r| !m.own_registries.contains(r)).cloned());
@@ -108,6 +111,7 @@ fn compose(m: Material<'_>) -> (Bundle, Option<i64>) {
         verdict_generation: m.verdicts.generation.clone(),
         authority: m.authority,
         rules: m.cluster.rules.clone(),
+        admission: m.admission,
     };
     let text = serde_json::to_vec(&bundle).unwrap_or_default();
     bundle.generation = hex::encode(&jinwu_trust::sha256(&text)[..16]);
@@ -121,7 +125,7 @@ fn of_workloads(exception: &Exception, cluster: &str, set: &PolicySet) -> Option
     if exception.cluster.as_ref().is_some_and(|c| c != cluster) {
         return None;
     }
-    let judges_images = set.get(&exception.policy)?.judges_images();
+    let judges_images = !is_users(&exception.policy) && set.get(&exception.policy)?.judges_images();
     (exception.of_cluster() || !judges_images).then(|| WorkloadException {
         id: exception.id.clone(),
         policy: exception.policy.clone(),
@@ -132,11 +136,15 @@ fn of_workloads(exception: &Exception, cluster: &str, set: &PolicySet) -> Option
     })
 }
 
+fn is_users(policy: &PolicyId) -> bool {
+    policy.0.starts_with(jinwu_admission::users::PREFIX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use jinwu_admission::protocol::BlockedSubject;
-    use jinwu_model::{Digest, PolicyId, ProtectionLevel};
+    use jinwu_model::{Digest, ProtectionLevel};
 
     fn digest() -> Digest {
         format!("sha256:{}", "ab".repeat(32)).parse().unwrap()
@@ -173,6 +181,7 @@ mod tests {
             own_registries: vec!["localhost:5443".into()],
             verdicts: &verdict::Verdicts { generation: "v".into(), until: None },
             authority: String::new(),
+            admission: super::super::admission::Texts::new(),
             now,
         })
     }

@@ -88,7 +88,7 @@ impl Clusters {
         Ok(())
     }
 
-    fn update<T>(&self, name: &str, change: impl FnOnce(&mut Cluster) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
+    pub(super) fn update<T>(&self, name: &str, change: impl FnOnce(&mut Cluster) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
         let mut state = self.state.write();
         let mut kept = state.clusters.get(name).cloned().ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;
         let result = change(&mut kept.cluster)?;

@@ -33,6 +33,9 @@ pub struct Cluster {
     /// Detection rules over audit events.
     #[serde(default)]
     pub rules: RuleSettings,
+    /// Texts of users' admission policies, by name.
+    #[serde(default)]
+    pub admission: BTreeMap<String, String>,
 }
 
 /// A proposal to count something among the base platform (基础平台组件); it does once somebody else has
@@ -91,6 +94,7 @@ impl Cluster {
             base_platform: BTreeMap::new(),
             blocked: BTreeMap::new(),
             rules: RuleSettings::default(),
+            admission: BTreeMap::new(),
         })
     }
 

@@ -3,21 +3,25 @@
 
 use super::{bundle, images};
 use crate::app::App;
-use jinwu_admission::Rules;
+use jinwu_admission::users::{Asked, Surroundings, Which};
+use jinwu_admission::{Rules, Scope};
 use jinwu_admission::check::{Read, image};
 use jinwu_admission::judge::{Judgement, Question, judge};
 use jinwu_admission::protocol::{Bundle, ImageAnswer, ImageQuestion, Signed};
 use jinwu_admission::review::{GroupVersionKind, GroupVersionResource, Operation, Request, UserInfo};
 use jinwu_admission::rules::LEVEL_LABEL;
-use jinwu_model::{DecisionId, Mode, ProtectionLevel};
+use jinwu_model::{Decision, DecisionId, Mode, ProtectionLevel};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use serde_json::value::{RawValue, to_raw_value};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// Objects in one question.
 pub const MAX_OBJECTS: usize = 500;
+/// For users' admission policies over one object.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An object as the API server has it.
 #[derive(Deserialize)]
@@ -30,11 +34,20 @@ pub struct Item {
     /// Value of its namespace's label `jinwu.io/level`.
     #[serde(default)]
     pub level_label: Option<String>,
+    /// Its namespace, which users' admission policies select by and read.
+    #[serde(default)]
+    pub namespace_object: Value,
     pub object: Value,
 }
 
-/// What an object would be refused or warned about.
-pub type Previewed = Result<Judgement, String>;
+/// What an object would be refused or warned about, and by which policies that cannot be told, and why.
+pub struct Judged {
+    pub judgement: Judgement,
+    pub unjudged: Vec<String>,
+}
+
+/// `Err`: the object cannot be read.
+pub type Previewed = Result<Judged, String>;
 
 /// The cluster's rules as they would be if all policies acted as they are switched, at one level
 /// everywhere where it is given.
@@ -65,11 +78,57 @@ pub async fn judge_all(app: &App, rules: Arc<Rules>, level: Option<ProtectionLev
             continue;
         }
         let id = DecisionId(String::new());
-        out.push(Ok(judge(&Question { request, read, rules: &rules, scope, images: &known, now: app.now(), id })));
+        let mut judgement = judge(&Question { request, read, rules: &rules, scope: scope.clone(), images: &known, now: app.now(), id });
+        let (by_users, unjudged) = users(&rules, item, request, read, scope, app.now());
+        judgement.decision.permit &= by_users.permit;
+        judgement.decision.violations.extend(by_users.violations);
+        out.push(Ok(Judged { judgement, unjudged }));
         // Many pods take a while: others get their turn.
         tokio::task::yield_now().await;
     }
     out
+}
+
+/// What users' admission policies say of an object. Who will ask for it and what parameters there are in
+/// the cluster is not known here: policies that depend on it are named instead.
+fn users(rules: &Rules, item: &Item, request: &Request<'_>, read: &Read<'_>, scope: Scope, now: i64) -> (Decision, Vec<String>) {
+    let policies = &rules.users;
+    let asked = Asked::new(json!({
+        "operation": "CREATE", "dryRun": true, "name": request.name(), "namespace": request.namespace(), "object": item.object,
+        "kind": {"group": item.group, "version": item.version, "kind": item.kind},
+        "resource": {"group": item.group, "version": item.version, "resource": item.resource},
+        "requestKind": {"group": item.group, "version": item.version, "kind": item.kind},
+        "requestResource": {"group": item.group, "version": item.version, "resource": item.resource},
+        "userInfo": {"username": request.user_info.username, "groups": []}, "options": {},
+    }));
+    let labels: Option<BTreeMap<String, String>> = (!item.namespace_object.is_null())
+        .then(|| serde_json::from_value(item.namespace_object["metadata"]["labels"].clone()).unwrap_or_default());
+    let end = Instant::now() + PATIENCE;
+    let around = Surroundings {
+        labels: labels.as_ref(),
+        namespace: &item.namespace_object,
+        params: &|query| Ok(policies.given().iter().filter(|object| query.selects(object)).collect()),
+        params_namespaced: &|version, kind| policies.given_namespaced(version, kind),
+        authorizer: None,
+        stopped: &|| Instant::now() >= end,
+    };
+    let mut review = jinwu_admission::users::evaluate(policies, Which::All, &asked, &around);
+    let mut unjudged = Vec::new();
+    for policy in policies.described() {
+        let why = match policy.param_kind {
+            _ if policy.asks_authorizer => "它询问授权(authorizer)/ it asks the authorizer".to_owned(),
+            Some((version, kind)) if !policies.gives(version, kind) => format!("其参数 {kind} 在集群中 / its parameters ({kind}) are in the cluster"),
+            _ => continue,
+        };
+        let before = review.findings.len();
+        review.findings.retain(|f| f.policy != policy.name);
+        if review.findings.len() < before {
+            unjudged.push(format!("{}: {why}", jinwu_admission::users::id(policy.name)));
+        }
+    }
+    let workload = read.subject(request);
+    let judged = jinwu_admission::users::judge(rules, request, workload.as_str(), scope, &review, now, DecisionId(String::new()));
+    (judged.judgement.decision, unjudged)
 }
 
 /// What is known of all their images.

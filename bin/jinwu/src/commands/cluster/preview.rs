@@ -10,7 +10,7 @@ use http::Method;
 use jinwu_cluster::running::{KINDS, Listed, pages};
 use owners::Owners;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,10 +41,14 @@ struct Preview<'c> {
     level: Option<u8>,
     /// Namespace → its label.
     levels: BTreeMap<String, Value>,
+    /// Namespaces themselves, which users' policies select by.
+    namespaces: BTreeMap<String, Value>,
     owners: Owners,
     refused: Refused,
     /// What could not be judged, and why.
     unreadable: BTreeMap<String, String>,
+    /// Users' policies that cannot be judged without a request, and why.
+    unjudged: BTreeSet<String>,
     seen: u64,
 }
 
@@ -62,9 +66,11 @@ pub(super) async fn preview(common: &Common, a: Arguments) -> anyhow::Result<Exi
         path,
         level: a.level,
         levels: BTreeMap::new(),
+        namespaces: BTreeMap::new(),
         owners: Owners::default(),
         refused: Refused::new(),
         unreadable: BTreeMap::new(),
+        unjudged: BTreeSet::new(),
         seen: 0,
     };
     // An unknown cluster is said before anything is read.
@@ -72,6 +78,7 @@ pub(super) async fn preview(common: &Common, a: Arguments) -> anyhow::Result<Exi
     let namespaces = Listed { group: "", version: "v1", kind: "Namespace", resource: "namespaces", namespaced: false };
     pages(&kube, namespaces, None, async |page| {
         for namespace in page {
+            preview.namespaces.insert(text(&namespace["metadata"], "name"), slim(&namespace));
             preview.levels.insert(text(&namespace["metadata"], "name"), namespace["metadata"]["labels"]["jinwu.io/level"].clone());
         }
         Ok(())
@@ -91,6 +98,15 @@ pub(super) async fn preview(common: &Common, a: Arguments) -> anyhow::Result<Exi
     preview.show(&a.name)
 }
 
+/// A namespace without what nobody selects by.
+fn slim(namespace: &Value) -> Value {
+    let metadata = &namespace["metadata"];
+    json!({
+        "metadata": {"name": metadata["name"], "uid": metadata["uid"], "labels": metadata["labels"], "creationTimestamp": metadata["creationTimestamp"]},
+        "spec": namespace["spec"], "status": namespace["status"],
+    })
+}
+
 impl Preview<'_> {
     async fn page(&mut self, kind: Listed, page: Vec<Value>) -> anyhow::Result<()> {
         let (mut batch, mut workloads, mut bytes) = (Vec::new(), Vec::new(), 0);
@@ -99,7 +115,8 @@ impl Preview<'_> {
             self.seen += 1;
             let level = self.levels.get(object["metadata"]["namespace"].as_str().unwrap_or_default()).filter(|l| l.is_string());
             let item = json!({
-                "group": kind.group, "version": kind.version, "kind": kind.kind, "resource": kind.resource, "level_label": level, "object": object,
+                "group": kind.group, "version": kind.version, "kind": kind.kind, "resource": kind.resource, "level_label": level,
+                "namespace_object": self.namespaces.get(object["metadata"]["namespace"].as_str().unwrap_or_default()), "object": object,
             });
             let size = item.to_string().len();
             if size > BATCH {
@@ -128,6 +145,9 @@ impl Preview<'_> {
             if let Some(why) = answer["unreadable"].as_str() {
                 self.unreadable.insert(workload.clone(), why.to_owned());
             }
+            for why in answer["unjudged"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                self.unjudged.insert(why.to_owned());
+            }
             let mut by_policy: BTreeMap<String, Vec<Value>> = BTreeMap::new();
             for violation in answer["violations"].as_array().into_iter().flatten().filter(|v| v["mode"] == "block") {
                 let shown = json!({"finding": violation["finding"], "advice": violation["advice"], "clauses": violation["clauses"], "level": answer["level"]});
@@ -142,11 +162,11 @@ impl Preview<'_> {
     }
 
     fn show(&self, cluster: &str) -> anyhow::Result<ExitCode> {
-        let clean = self.refused.is_empty() && self.unreadable.is_empty();
+        let clean = self.refused.is_empty() && self.unreadable.is_empty() && self.unjudged.is_empty();
         let code = if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         if self.common.json {
             output::json(&json!({
-                "cluster": cluster, "level": self.level, "objects": self.seen, "refused": self.refused, "unreadable": self.unreadable, "pods": self.owners.pods(),
+                "cluster": cluster, "level": self.level, "objects": self.seen, "refused": self.refused, "unreadable": self.unreadable, "unjudged": self.unjudged, "pods": self.owners.pods(),
             }));
             return Ok(code);
         }
@@ -167,7 +187,10 @@ impl Preview<'_> {
         for (workload, why) in &self.unreadable {
             say!("{} {workload}: {why}", lang.pick("无法裁决", "cannot be judged"));
         }
-        let workloads: std::collections::BTreeSet<&String> = self.refused.values().flat_map(BTreeMap::keys).collect();
+        for why in &self.unjudged {
+            say!("{} {why}", lang.pick("没有实际请求则无法裁决", "cannot be judged without a request"));
+        }
+        let workloads: BTreeSet<&String> = self.refused.values().flat_map(BTreeMap::keys).collect();
         let level = self.level.map_or_else(|| lang.pick("各自等级", "own levels").to_owned(), |l| l.to_string());
         say!(
             "{}",

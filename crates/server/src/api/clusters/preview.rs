@@ -36,9 +36,10 @@ async fn judge(call: Call) -> Answer {
     let shown: Vec<Value> = answers
         .into_iter()
         .map(|answer| match answer {
-            Ok(judgement) => json!({
-                "level": judgement.scope.level,
-                "violations": judgement.decision.alarming().collect::<Vec<_>>(),
+            Ok(judged) => json!({
+                "level": judged.judgement.scope.level,
+                "violations": judged.judgement.decision.alarming().collect::<Vec<_>>(),
+                "unjudged": judged.unjudged,
             }),
             Err(detail) => json!({ "unreadable": detail }),
         })
