@@ -126,7 +126,9 @@ async fn watch(client: Client, source: ParamSource, state: Arc<RwLock<State>>) {
             }
             Err(fault) => fault,
         };
-        tracing::warn!(source = shown(&source), fault, "parameters of users' policies");
+        if state.read().fault.as_ref() != Some(&fault) {
+            tracing::warn!(source = shown(&source), fault, "parameters of users' policies cannot be read");
+        }
         state.write().fault = Some(fault);
         tokio::time::sleep(PAUSE).await;
     }

@@ -213,7 +213,6 @@ impl Response {
     /// `code` is the HTTP status the asking person's client gets.
     pub fn deny(uid: &str, code: u16, message: String) -> Self {
         let reason = match code {
-            401 => "Unauthorized",
             403 => "Forbidden",
             413 => "RequestEntityTooLarge",
             503 => "ServiceUnavailable",

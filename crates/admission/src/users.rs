@@ -207,7 +207,6 @@ fn rank(violation: &Violation) -> (Mode, bool) {
 /// As the API server has it for a reason of a policy.
 fn status(reason: &str) -> u16 {
     match reason {
-        "Unauthorized" => 401,
         "Forbidden" => 403,
         "RequestEntityTooLarge" => 413,
         _ => 422,

@@ -52,11 +52,16 @@ pub async fn kind(client: &Client, api_version: &str, kind: &str) -> Result<(Api
     Ok((resource, capabilities.scope == Scope::Namespaced))
 }
 
-/// Group and plural of a kind, and whether its objects live in namespaces.
+/// Group and plural of a kind, and whether its objects live in namespaces; `None` where the API server
+/// has no such kind.
 ///
 /// # Errors
-/// As [`kind`].
-pub async fn resource_of(client: &Client, api_version: &str, kind: &str) -> Result<(String, String, bool), kube::Error> {
-    let (resource, namespaced) = self::kind(client, api_version, kind).await?;
-    Ok((resource.group, resource.plural, namespaced))
+/// The API server does not answer.
+pub async fn resource_of(client: &Client, api_version: &str, kind: &str) -> Result<Option<(String, String, bool)>, kube::Error> {
+    match self::kind(client, api_version, kind).await {
+        Ok((resource, namespaced)) => Ok(Some((resource.group, resource.plural, namespaced))),
+        Err(kube::Error::Discovery(_)) => Ok(None),
+        Err(kube::Error::Api(e)) if e.code == 404 => Ok(None),
+        Err(e) => Err(e),
+    }
 }

@@ -13,7 +13,8 @@ const MAX_ANNOTATIONS: usize = 20;
 const MAX_EXPRESSIONS: usize = 1000;
 /// How deep variables that use one another may be nested together.
 const MAX_DEPTH: usize = 500;
-const REASONS: [&str; 4] = ["Unauthorized", "Forbidden", "Invalid", "RequestEntityTooLarge"];
+/// `Unauthorized` is a reason in the API's description, and refused by the API server.
+const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
 type Variables = Vec<(String, Program)>;
 

@@ -52,6 +52,13 @@ impl AdmissionPolicies {
     }
 
     fn by_bindings(&self, policy: &Policy, input: &AdmissionInput<'_>, stopped: &dyn Fn() -> bool, review: &mut Review) {
+        if let Some(kind) = policy.spec.param_kind.as_ref().filter(|k| (input.params_namespaced)(&k.api_version, &k.kind).is_none()) {
+            let (version, kind) = (&kind.api_version, &kind.kind);
+            let slash = if version.contains('/') { "" } else { "/" };
+            let error = format!("failed to find resource referenced by paramKind: '{slash}{version}, Kind={kind}'");
+            configuration(policy, None, &error, review);
+            return;
+        }
         for binding in self.bindings.iter().filter(|b| b.spec.policy_name == policy.name) {
             let matched = binding.spec.match_resources.as_ref().map_or(Ok(true), |m| m.matches(input));
             let params = match matched {
@@ -146,7 +153,7 @@ impl<'a> Evaluation<'_, 'a> {
         for program in &self.policy.validations {
             let result = program.evaluate(&scope, &mut budget);
             if budget.remaining() == 0 {
-                return Err("the cost budget of the policy is used up, no further validation is evaluated".into());
+                return Err("validation failed due to running out of cost budget, no further validation expressions will be run".into());
             }
             results.push(result);
         }
@@ -216,7 +223,7 @@ impl<'a> Evaluation<'_, 'a> {
 }
 
 fn failed(expression: &str, error: &EvaluationError) -> String {
-    format!("expression '{}' failed: {error}", expression.trim())
+    format!("expression '{}' resulted in error: {error}", expression.trim())
 }
 
 /// The longest beginning of a text that has no more bytes.

@@ -100,7 +100,7 @@ fn match_conditions_decide_before_validations() {
     assert_eq!(with(&["true", "object.spec.replicas == 8"], "Fail"), Vec::<String>::new());
     // One that is false wins over one that fails.
     assert_eq!(with(&["object.missing == 1", "false"], "Fail"), Vec::<String>::new());
-    assert_eq!(with(&["object.missing == 1", "true"], "Fail"), ["Deny expression 'object.missing == 1' failed: no such key: missing"]);
+    assert_eq!(with(&["object.missing == 1", "true"], "Fail"), ["Deny expression 'object.missing == 1' resulted in error: no such key: missing"]);
     assert_eq!(with(&["object.missing == 1", "true"], "Ignore"), Vec::<String>::new());
     // The namespace is not there yet.
     assert_eq!(with(&["namespaceObject == null"], "Fail"), ["Deny no"]);

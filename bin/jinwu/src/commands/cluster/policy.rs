@@ -138,9 +138,11 @@ async fn rights(common: &Common, cluster: &str, kubeconfig: Option<PathBuf>) -> 
     let mut rights = Vec::new();
     for source in wanted {
         let (version, kind) = (text(source, "api_version"), text(source, "kind"));
-        let (group, resource, namespaced) = jinwu_cluster::resource_of(&kube, &version, &kind)
-            .await
-            .with_context(|| format!("{kind} ({version}):集群中没有这一类型 / the cluster does not have this kind"))?;
+        let found = jinwu_cluster::resource_of(&kube, &version, &kind).await.context("API server")?;
+        let Some((group, resource, namespaced)) = found else {
+            eprintln!("{kind} ({version}): {}", common.lang.pick("集群中没有这一类型,略去;其策略无法求值", "the cluster has no such kind: left out; its policies cannot be evaluated"));
+            continue;
+        };
         let namespace = Some(text(source, "namespace")).filter(|n| namespaced && !n.is_empty());
         rights.push(ParamRight { group, resource, namespace, name: Some(text(source, "name")).filter(|n| !n.is_empty()) });
     }
