@@ -85,5 +85,7 @@ check 'guard off: IP-6 does not hold' test "$(verdict "$work/off.json" IP-6)" !=
 check 'guard off: a person enters without leave' is "$(jq -r '[.clauses[].steps[] | select(.id == "IA-3.S1") | .evidence[] | select(.role == "attack" and .answer == "negative")] | length > 0' "$work/off.json")" true
 check 'guard off: IA-3 does not hold' test "$(verdict "$work/off.json" IA-3)" != 符合
 
+check "users' admission policies: the gate answers as the API server does" bash lab/cluster/vap.sh
+
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

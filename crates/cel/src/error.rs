@@ -25,7 +25,7 @@ pub enum EvaluationError {
     #[error("{0}")]
     Failed(Box<str>),
     /// The expression costs more than it may. Nothing absorbs it.
-    #[error("operation cancelled: actual cost limit exceeded: the expression may cost {limit}")]
+    #[error("operation cancelled: actual cost limit exceeded")]
     CostExceeded { limit: u64 },
     /// The expression takes more steps or memory than it may. Nothing absorbs it.
     #[error("operation cancelled: {0}")]

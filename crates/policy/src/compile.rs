@@ -2,16 +2,16 @@
 
 use crate::PolicyError;
 use crate::document::{API_VERSION, Document, KIND, KIND_WORKLOAD, Validation};
-use cel::common::ast::{EntryExpr, Expr, IdedExpr};
-use cel::Program;
+use jinwu_cel::{Environment, ObjectType, Program, Type};
+use std::collections::BTreeMap;
 
 /// Longest expression accepted, bytes.
 pub const MAX_EXPRESSION: usize = 4096;
-/// Comprehensions (`filter`, `all`, `map`, …) inside one another: a report has at most some ten
-/// thousand entries, so two deep is bounded, three is not.
-pub const MAX_NESTING: usize = 2;
-/// Comprehensions in one expression altogether.
-pub const MAX_COMPREHENSIONS: usize = 16;
+/// What one expression and all of a policy may cost, in Kubernetes' units. Ten times what the API server
+/// allows: a report may have some ten thousand entries, and is judged once for an image, not for every
+/// request.
+pub const EXPRESSION_COST: u64 = 10 * jinwu_cel::limits::EXPRESSION_COST;
+pub const POLICY_COST: u64 = 5 * jinwu_cel::limits::POLICY_COST;
 
 pub(crate) struct Compiled {
     pub(crate) document: Document,
@@ -55,14 +55,14 @@ pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError
     if document.spec.validations.len() > 32 || document.spec.variables.len() > 32 {
         return Err(invalid("a policy has 1 to 32 validations and at most 32 variables".into()));
     }
-    let one = |place: &str, source: &str| expression(&policy, place, source);
+    let compiler = Compiler { policy: &policy, base: base() };
+    let variables = compiler.variables(&document)?;
+    let names = variables.iter().map(|(name, _)| name.clone()).collect();
+    let environment = compiler.environment(names);
+    let one = |place: &str, source: &str| compiler.one(&environment, place, source);
     let mut conditions = Vec::new();
     for c in &document.spec.match_conditions {
         conditions.push(one(&format!("matchConditions {}", c.name), &c.expression)?);
-    }
-    let mut variables = Vec::new();
-    for v in &document.spec.variables {
-        variables.push((v.name.clone(), one(&format!("variables {}", v.name), &v.expression)?));
     }
     let mut validations = Vec::new();
     for (i, v) in document.spec.validations.iter().enumerate() {
@@ -84,70 +84,49 @@ pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError
     Ok(Compiled { document, conditions, variables, validations, builtin })
 }
 
-fn expression(policy: &str, place: &str, source: &str) -> Result<Program, PolicyError> {
-    let refuse = |detail: String| PolicyError::Expression { policy: policy.to_owned(), place: place.to_owned(), detail };
-    if source.len() > MAX_EXPRESSION {
-        return Err(refuse(format!("{} bytes are more than {MAX_EXPRESSION}", source.len())));
-    }
-    if nesting_of(source) > 64 {
-        return Err(refuse("brackets are nested more than 64 deep".into()));
-    }
-    let program = Program::compile(source).map_err(|e| refuse(e.to_string()))?;
-    let mut bound = Vec::new();
-    let deep = comprehension_depth(program.expression(), &mut bound);
-    if deep > MAX_NESTING || bound.len() > MAX_COMPREHENSIONS {
-        return Err(refuse(format!(
-            "{} list operations, {deep} inside one another; at most {MAX_COMPREHENSIONS} and {MAX_NESTING} are allowed (use variables)",
-            bound.len()
-        )));
-    }
-    let known = ["image", "report", "level", "params", "variables"];
-    for name in program.references().variables() {
-        if !known.contains(&name) && !name.starts_with('@') && !bound.iter().any(|b| b == name) {
-            return Err(refuse(format!("{name} is unknown here; image, report, level, params and variables are known")));
-        }
-    }
-    Ok(program)
+/// What every expression may use. Types are found out when it runs: a report's members have none before.
+fn base() -> Environment {
+    ["image", "report", "level", "params"].into_iter().fold(Environment::new().unchecked(), |e, name| e.variable(name, Type::Dyn))
 }
 
-/// Depth of brackets, so that the recursive parser is never fed a tower.
-fn nesting_of(source: &str) -> usize {
-    let (mut depth, mut deepest) = (0usize, 0);
-    for b in source.bytes() {
-        match b {
-            b'(' | b'[' | b'{' | b'!' | b'-' | b'?' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
+struct Compiler<'p> {
+    policy: &'p str,
+    base: Environment,
 }
 
-/// How deep comprehensions stand inside one another; `bound` collects the variables they bind.
-fn comprehension_depth(e: &IdedExpr, bound: &mut Vec<String>) -> usize {
-    let mut all = |list: &[&IdedExpr]| list.iter().map(|e| comprehension_depth(e, bound)).max().unwrap_or(0);
-    match &e.expr {
-        Expr::Comprehension(c) => {
-            let inner = all(&[&c.accu_init, &c.loop_cond, &c.loop_step, &c.result]);
-            let range = all(&[&c.iter_range]);
-            bound.push(c.iter_var.clone());
-            (inner + 1).max(range)
+// === impl Compiler ===
+
+impl Compiler<'_> {
+    fn environment(&self, variables: Vec<String>) -> Environment {
+        let fields = variables.into_iter().map(|name| (name, Type::Dyn)).collect();
+        self.base.clone().group("variables", ObjectType { name: "policy.variables".into(), fields })
+    }
+
+    /// Variables in their order: each may use those before it.
+    fn variables(&self, document: &Document) -> Result<Vec<(String, Program)>, PolicyError> {
+        let (mut programs, mut depths) = (Vec::<(String, Program)>::new(), BTreeMap::new());
+        for variable in &document.spec.variables {
+            let place = format!("variables {}", variable.name);
+            if depths.contains_key(&variable.name) {
+                return Err(self.refuse(&place, "the name stands twice".into()));
+            }
+            let environment = self.environment(programs.iter().map(|(name, _)| name.clone()).collect());
+            let program = self.one(&environment, &place, &variable.expression)?;
+            let depth = crate::variables::depth(&program, &depths).map_err(|detail| self.refuse(&place, detail))?;
+            depths.insert(variable.name.clone(), depth);
+            programs.push((variable.name.clone(), program));
         }
-        Expr::Call(c) => {
-            let target = c.target.as_deref().map_or(0, |t| all(&[t]));
-            target.max(all(&c.args.iter().collect::<Vec<_>>()))
+        Ok(programs)
+    }
+
+    fn one(&self, environment: &Environment, place: &str, source: &str) -> Result<Program, PolicyError> {
+        if source.len() > MAX_EXPRESSION {
+            return Err(self.refuse(place, format!("{} bytes are more than {MAX_EXPRESSION}", source.len())));
         }
-        Expr::List(l) => all(&l.elements.iter().collect::<Vec<_>>()),
-        Expr::Select(s) => all(&[&s.operand]),
-        Expr::Map(cel::common::ast::MapExpr { entries }) | Expr::Struct(cel::common::ast::StructExpr { entries, .. }) => entries
-            .iter()
-            .map(|e| match &e.expr {
-                EntryExpr::MapEntry(m) => all(&[&m.key, &m.value]),
-                EntryExpr::StructField(f) => all(&[&f.value]),
-            })
-            .max()
-            .unwrap_or(0),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
+        environment.compile(source).map_err(|e| self.refuse(place, format!("{e}; image, report, level, params and variables are known")))
+    }
+
+    fn refuse(&self, place: &str, detail: String) -> PolicyError {
+        PolicyError::Expression { policy: self.policy.to_owned(), place: place.to_owned(), detail }
     }
 }

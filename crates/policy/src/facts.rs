@@ -18,8 +18,8 @@ pub struct ImageFacts {
 
 /// Facts in the form expressions read them.
 pub struct Facts {
-    pub(crate) image: cel::Value,
-    pub(crate) report: cel::Value,
+    pub(crate) image: Value,
+    pub(crate) report: Value,
     pub(crate) digest: Digest,
     pub(crate) repository: RepositoryName,
 }
@@ -37,10 +37,9 @@ impl Facts {
             }
         }
         add_places(&mut json);
-        let to = |v: &Value| cel::to_value(v).map_err(|e| e.to_string());
         Ok(Facts {
-            image: to(&serde_json::to_value(image).map_err(|e| e.to_string())?)?,
-            report: to(&json)?,
+            image: serde_json::to_value(image).map_err(|e| e.to_string())?,
+            report: json,
             digest: image.digest.clone(),
             repository: image.repository.clone(),
         })

@@ -1,11 +1,12 @@
 //! The decision.
 
-use crate::compile::{Compiled, CompiledValidation};
+use crate::compile::{Compiled, CompiledValidation, EXPRESSION_COST, POLICY_COST};
 use crate::exception::Exception;
 use crate::facts::Facts;
 use crate::message;
 use crate::set::PolicySet;
-use cel::{Context, Value};
+use crate::variables::Made;
+use jinwu_cel::{Bindings, Budget, EvaluationError, Value};
 use jinwu_model::{Decision, DecisionId, Gate, Mode, PolicyId, ProtectionLevel, Text, Violation};
 use std::collections::BTreeMap;
 
@@ -77,22 +78,32 @@ fn violation(name: &PolicyId, policy: &Compiled, mode: Mode, exception: Option<S
     }
 }
 
-fn evaluate(policy: &Compiled, facts: &Facts, level: ProtectionLevel) -> Result<Vec<Found>, String> {
-    let mut context = Context::default();
-    context.add_variable_from_value("image", facts.image.clone());
-    context.add_variable_from_value("report", facts.report.clone());
-    context.add_variable_from_value("level", i64::from(level.get()));
-    let params = cel::to_value(&policy.document.spec.params).map_err(|e| e.to_string())?;
-    context.add_variable_from_value("params", params);
-    let mut variables: std::collections::HashMap<cel::objects::Key, Value> = std::collections::HashMap::new();
-    context.add_variable_from_value("variables", Value::Map(variables.clone().into()));
-    for (name, program) in &policy.variables {
-        let value = program.execute(&context).map_err(|e| format!("variables.{name}: {e}"))?;
-        variables.insert(name.clone().into(), value);
-        context.add_variable_from_value("variables", Value::Map(variables.clone().into()));
+/// What the expressions of a policy read.
+struct Bound<'p, 'a> {
+    facts: &'a Facts,
+    level: ProtectionLevel,
+    params: &'a serde_json::Value,
+    made: Made<'p, 'a>,
+}
+
+impl<'a> Bindings<'a> for Bound<'_, 'a> {
+    fn get(&self, name: &str, budget: &mut Budget) -> Option<Result<Value<'a>, EvaluationError>> {
+        Some(Ok(match name {
+            "image" => Value::from(&self.facts.image),
+            "report" => Value::from(&self.facts.report),
+            "level" => Value::Int(i64::from(self.level.get())),
+            "params" => Value::from(self.params),
+            variable => return self.made.get(variable.strip_prefix("variables.")?, self, budget),
+        }))
     }
+}
+
+fn evaluate(policy: &Compiled, facts: &Facts, level: ProtectionLevel) -> Result<Vec<Found>, String> {
+    let params = serde_json::to_value(&policy.document.spec.params).map_err(|e| e.to_string())?;
+    let bound = Bound { facts, level, params: &params, made: Made::new(&policy.variables) };
+    let mut budget = Budget::new(POLICY_COST, EXPRESSION_COST);
     for (program, condition) in policy.conditions.iter().zip(&policy.document.spec.match_conditions) {
-        match program.execute(&context).map_err(|e| format!("matchConditions {}: {e}", condition.name))? {
+        match program.evaluate(&bound, &mut budget).map_err(|e| format!("matchConditions {}: {e}", condition.name))? {
             Value::Bool(true) => {}
             Value::Bool(false) => return Ok(Vec::new()),
             _ => return Err(format!("matchConditions {} gave no truth value", condition.name)),
@@ -100,14 +111,14 @@ fn evaluate(policy: &Compiled, facts: &Facts, level: ProtectionLevel) -> Result<
     }
     let mut found = Vec::new();
     for validation in &policy.validations {
-        validate(policy, validation, &context, &mut found)?;
+        validate(policy, validation, &bound, &mut budget, &mut found)?;
     }
     Ok(found)
 }
 
-fn validate(policy: &Compiled, v: &CompiledValidation, context: &Context<'_, '_>, found: &mut Vec<Found>) -> Result<(), String> {
+fn validate(policy: &Compiled, v: &CompiledValidation, bound: &Bound<'_, '_>, budget: &mut Budget, found: &mut Vec<Found>) -> Result<(), String> {
     if let Some(program) = &v.expression {
-        match program.execute(context).map_err(|e| e.to_string())? {
+        match program.evaluate(bound, budget).map_err(|e| e.to_string())? {
             Value::Bool(true) => return Ok(()),
             Value::Bool(false) => {}
             _ => return Err("a validation gave no truth value".into()),
@@ -118,11 +129,11 @@ fn validate(policy: &Compiled, v: &CompiledValidation, context: &Context<'_, '_>
         message::fill(&template, evidence)
     };
     if let Some(program) = &v.each {
-        let Value::List(list) = program.execute(context).map_err(|e| e.to_string())? else {
+        let Value::List(list) = program.evaluate(bound, budget).map_err(|e| e.to_string())? else {
             return Err("each did not give a list".into());
         };
         for item in list.iter() {
-            let evidence = item.json().map_err(|e| e.to_string())?;
+            let evidence = item.to_json().ok_or("an element of each is not JSON")?;
             let template = v.source.message.clone().unwrap_or_default();
             found.push(Found { finding: message::fill(&template, &evidence), advice: advice(&evidence), evidence });
         }
@@ -130,9 +141,9 @@ fn validate(policy: &Compiled, v: &CompiledValidation, context: &Context<'_, '_>
     }
     let finding = match (&v.source.message, &v.message) {
         (Some(text), _) => text.clone(),
-        (None, Some(program)) => match program.execute(context) {
+        // As in Kubernetes: a message that cannot be made does not change the decision.
+        (None, Some(program)) => match program.evaluate(bound, budget) {
             Ok(Value::String(s)) => Text::new(s.as_str(), s.as_str()),
-            // As in Kubernetes: a message that cannot be made does not change the decision.
             _ => policy.document.metadata.title.clone(),
         },
         (None, None) => policy.document.metadata.title.clone(),

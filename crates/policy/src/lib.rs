@@ -15,6 +15,7 @@ pub mod facts;
 pub mod judge;
 pub mod message;
 pub mod set;
+mod variables;
 
 pub use document::Document;
 pub use exception::Exception;

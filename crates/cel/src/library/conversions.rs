@@ -51,9 +51,8 @@ fn range<'a>() -> Outcome<Value<'a>> {
     fail("range error: the number does not fit")
 }
 
-fn unreadable<'a>(text: &str, to: &str) -> Outcome<Value<'a>> {
-    let shown: std::string::String = text.chars().take(64).collect();
-    fail(format!("type conversion error: {shown:?} is no {to}"))
+fn unreadable<'a>(to: &str) -> Outcome<Value<'a>> {
+    fail(format!("type conversion error from 'string' to '{to}'"))
 }
 
 fn bool<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
@@ -62,7 +61,7 @@ fn bool<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> 
         [Value::String(text)] => match text.as_str() {
             "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Value::Bool(true)),
             "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Value::Bool(false)),
-            other => unreadable(other, "bool"),
+            _ => unreadable("bool"),
         },
         _ => Err(EvaluationError::no_overload()),
     }
@@ -88,7 +87,7 @@ fn double<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>
             // A finite text that gives no finite number is out of range.
             Ok(value) if value.is_infinite() && text.as_str().contains(|c: char| c.is_ascii_digit()) => return range(),
             Ok(value) => value,
-            Err(_) => return unreadable(text.as_str(), "double"),
+            Err(_) => return unreadable("double"),
         },
         _ => return Err(EvaluationError::no_overload()),
     }))
@@ -106,7 +105,7 @@ fn int<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> {
         [Value::Double(_)] => return range(),
         [Value::String(text)] => match text.as_str().parse::<i64>() {
             Ok(value) => value,
-            Err(_) => return unreadable(text.as_str(), "int"),
+            Err(_) => return unreadable("int"),
         },
         [Value::Timestamp(time)] => time.second(),
         [Value::Duration(duration)] => duration.nanoseconds(),
@@ -123,10 +122,10 @@ fn uint<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outcome<Value<'a>> 
         },
         [Value::Double(value)] if value.is_finite() && *value >= 0.0 && *value < u64::MAX as f64 => *value as u64,
         [Value::Double(_)] => return range(),
-        [Value::String(text)] if text.as_str().starts_with('+') => return unreadable(text.as_str(), "uint"),
+        [Value::String(text)] if text.as_str().starts_with('+') => return unreadable("uint"),
         [Value::String(text)] => match text.as_str().parse::<u64>() {
             Ok(value) => value,
-            Err(_) => return unreadable(text.as_str(), "uint"),
+            Err(_) => return unreadable("uint"),
         },
         _ => return Err(EvaluationError::no_overload()),
     }))

@@ -209,10 +209,7 @@ pub(super) fn duration<'a>(arguments: &[Value<'a>], _: &mut Context<'_>) -> Outc
         [Value::Duration(duration)] => Ok(Value::Duration(*duration)),
         [Value::String(text)] => match read_duration(text.as_str()) {
             Some(nanoseconds) => Ok(Value::Duration(value::Duration::from_nanoseconds(nanoseconds))),
-            None => {
-                let shown: std::string::String = text.as_str().chars().take(64).collect();
-                fail(format!("type conversion error: {shown:?} is no duration such as 1h30m or 0.5s"))
-            }
+            None => fail("type conversion error from 'string' to 'google.protobuf.Duration'"),
         },
         _ => Err(EvaluationError::no_overload()),
     }

@@ -3,12 +3,13 @@
 
 use crate::fixture::fixtures;
 use crate::generate::Generator;
-use cel::{Context, Program};
+use jinwu_cel as cel;
+use jinwu_cel::{Budget, Environment, ObjectType, Program, Type};
 use jinwu_model::Mode;
 use jinwu_podsecurity::expressions::{VERSION, faults, parameters};
 use jinwu_podsecurity::{Control, Level, Paths, PodTemplate, evaluate, evaluate_control, native_policy};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A policy made ready.
 struct Policy {
@@ -26,51 +27,70 @@ struct Review {
     params: Value,
 }
 
+type Bound<'r> = Vec<(String, cel::Value<'r>)>;
+
 impl Policy {
     fn new() -> Policy {
         let policy = native_policy(&Control::ALL);
-        let program = |v: &Value| {
-            let text = v["expression"].as_str().unwrap();
-            Program::compile(text).unwrap_or_else(|e| panic!("{text}: {e}"))
-        };
         let list = |name: &str| policy["spec"][name].as_array().unwrap().clone();
-        Policy {
-            condition: program(&list("matchConditions")[0]),
-            variables: list("variables").iter().map(|v| (v["name"].as_str().unwrap().to_owned(), program(v))).collect(),
-            validations: list("validations").iter().map(program).collect(),
+        let mut environment = ["object", "oldObject", "params", "request"].into_iter().fold(Environment::new(), |e, name| e.variable(name, Type::Dyn));
+        let program = |environment: &Environment, v: &Value| {
+            let text = v["expression"].as_str().unwrap();
+            environment.compile(text).unwrap_or_else(|e| panic!("{text}: {e}"))
+        };
+        let condition = program(&environment, &list("matchConditions")[0]);
+        let (mut variables, mut fields) = (Vec::new(), BTreeMap::new());
+        for variable in list("variables") {
+            let name = variable["name"].as_str().unwrap().to_owned();
+            let made = program(&environment, &variable);
+            fields.insert(name.clone(), made.result_type().clone());
+            environment = environment.group("variables", ObjectType { name: "variables".into(), fields: fields.clone() });
+            variables.push((name, made));
         }
-    }
-
-    fn context(review: &Review) -> Context<'static, 'static> {
-        let mut context = Context::default();
-        context.add_variable("object", &review.object).unwrap();
-        context.add_variable("oldObject", &review.old).unwrap();
-        context.add_variable("params", &review.params).unwrap();
-        context.add_variable("request", json!({"operation": review.operation, "kind": {"kind": review.kind}})).unwrap();
-        context
+        let validations = list("validations").iter().map(|v| program(&environment, v)).collect();
+        Policy { condition, variables, validations }
     }
 
     fn matches(&self, review: &Review) -> bool {
-        value(&self.condition, &Policy::context(review)).as_bool().unwrap()
+        let request = review.request();
+        value(&self.condition, &review.bound(&request)).as_bool().unwrap()
     }
 
     /// Every variable's value, and the validations that fail.
     fn evaluate(&self, review: &Review) -> (Map<String, Value>, Vec<usize>) {
-        let mut context = Policy::context(review);
+        let request = review.request();
         let mut variables = Map::new();
-        context.add_variable("variables", Value::Object(variables.clone())).unwrap();
         for (name, program) in &self.variables {
-            variables.insert(name.clone(), value(program, &context));
-            context.add_variable("variables", Value::Object(variables.clone())).unwrap();
+            let made = value(program, &with(review.bound(&request), &variables));
+            variables.insert(name.clone(), made);
         }
-        let failed = |(_, program): &(usize, &Program)| !value(program, &context).as_bool().unwrap();
+        let bound = with(review.bound(&request), &variables);
+        let failed = |(_, program): &(usize, &Program)| !value(program, &bound).as_bool().unwrap();
         let failed = self.validations.iter().enumerate().filter(failed).map(|(n, _)| n).collect();
         (variables, failed)
     }
 }
 
-fn value(program: &Program, context: &Context<'_, '_>) -> Value {
-    program.execute(context).unwrap_or_else(|e| panic!("{e}: {:?}", program.references().variables())).json().unwrap()
+impl Review {
+    fn request(&self) -> Value {
+        json!({"operation": self.operation, "kind": {"kind": self.kind}})
+    }
+
+    fn bound<'r>(&'r self, request: &'r Value) -> Bound<'r> {
+        [("object", &self.object), ("oldObject", &self.old), ("params", &self.params), ("request", request)]
+            .map(|(name, value)| (name.to_owned(), cel::Value::from(value)))
+            .to_vec()
+    }
+}
+
+fn with<'r>(mut bound: Bound<'r>, variables: &'r Map<String, Value>) -> Bound<'r> {
+    bound.extend(variables.iter().map(|(name, value)| (format!("variables.{name}"), cel::Value::from(value))));
+    bound
+}
+
+fn value(program: &Program, bound: &Bound<'_>) -> Value {
+    let made = program.evaluate(bound, &mut Budget::policy());
+    made.unwrap_or_else(|e| panic!("{e}: {:?}", program.variables().collect::<Vec<_>>())).to_json().unwrap()
 }
 
 /// The pod as it stands in the API server: no `null`, names everywhere, a volume without a source is an emptyDir.

@@ -11,8 +11,6 @@ use std::collections::BTreeMap;
 const MAX_CONDITIONS: usize = 64;
 const MAX_ANNOTATIONS: usize = 20;
 const MAX_EXPRESSIONS: usize = 1000;
-/// How deep variables that use one another may be nested together.
-const MAX_DEPTH: usize = 500;
 /// `Unauthorized` is a reason in the API's description, and refused by the API server.
 const REASONS: [&str; 3] = ["Forbidden", "Invalid", "RequestEntityTooLarge"];
 
@@ -165,12 +163,8 @@ impl Compiler<'_> {
                 return Err(PolicyError::Expression { policy: self.policy.into(), place, detail });
             }
             let program = self.one(&self.environment(&fields, true), &place, &variable.expression, &[])?;
-            let below = program.variables().filter_map(|used| depths.get(used.strip_prefix("variables.")?)).max().copied().unwrap_or(0);
-            let depth = below + program.depth();
-            if depth > MAX_DEPTH {
-                let detail = format!("with the variables it uses it is nested {depth} deep, more than {MAX_DEPTH}");
-                return Err(PolicyError::Expression { policy: self.policy.into(), place, detail });
-            }
+            let depth = crate::variables::depth(&program, &depths)
+                .map_err(|detail| PolicyError::Expression { policy: self.policy.into(), place, detail })?;
             depths.insert(variable.name.clone(), depth);
             fields.insert(variable.name.clone(), program.result_type().clone());
             programs.push((variable.name.clone(), program));

@@ -3,11 +3,10 @@
 use super::compile::Policy;
 use super::document::{Binding, ValidationAction};
 use super::input::AdmissionInput;
+use crate::variables::Made;
 use super::{Action, AdmissionPolicies, AuditAnnotation, Finding, Review, matching, params};
 use jinwu_cel::{Bindings, Budget, EvaluationError, Program, ResourceAttributes, Value, authorizer_value, request_resource_value};
 use serde_json::Value as Json;
-use std::cell::RefCell;
-use std::collections::BTreeMap;
 
 /// Longest message an expression may make, bytes.
 const MAX_MESSAGE: usize = 5 << 10;
@@ -123,7 +122,7 @@ impl<'a> Evaluation<'_, 'a> {
     }
 
     fn scope(&self, namespace: &'a Json) -> Scope<'_, 'a> {
-        Scope { policy: self.policy, input: self.input, param: self.param, namespace, made: RefCell::default() }
+        Scope { input: self.input, param: self.param, namespace, made: Made::new(&self.policy.variables) }
     }
 
     /// Whether all matchConditions hold: one that does not decides, whatever else fails.
@@ -241,11 +240,10 @@ fn made<'a>(program: &Program, scope: &Scope<'_, 'a>, budget: &mut Budget) -> Re
 
 /// The variables of an evaluation. Those of the policy are made when first asked for, and kept.
 struct Scope<'p, 'a> {
-    policy: &'p Policy,
     input: &'p AdmissionInput<'a>,
     param: &'a Json,
     namespace: &'a Json,
-    made: RefCell<BTreeMap<String, Result<Value<'a>, EvaluationError>>>,
+    made: Made<'p, 'a>,
 }
 
 // === impl Scope ===
@@ -271,20 +269,7 @@ impl<'a> Bindings<'a> for Scope<'_, 'a> {
                     ..ResourceAttributes::default()
                 },
             ),
-            variable => return self.variable(variable.strip_prefix("variables.")?, budget),
+            variable => return self.made.get(variable.strip_prefix("variables.")?, self, budget),
         }))
-    }
-}
-
-impl<'a> Scope<'_, 'a> {
-    fn variable(&self, name: &str, budget: &mut Budget) -> Option<Result<Value<'a>, EvaluationError>> {
-        if let Some(made) = self.made.borrow().get(name) {
-            return Some(made.clone());
-        }
-        // A variable uses only those before it, so this comes to an end.
-        let (_, program) = self.policy.variables.iter().find(|(known, _)| known == name)?;
-        let value = program.evaluate(self, budget);
-        self.made.borrow_mut().insert(name.to_owned(), value.clone());
-        Some(value)
     }
 }

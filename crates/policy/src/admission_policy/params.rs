@@ -32,7 +32,7 @@ pub(super) fn collect<'a>(kind: Option<&ParamKind>, reference: Option<&ParamRef>
         return Err(format!("{} parameter objects are more than {MAX_PARAMS}", found.len()));
     }
     if found.is_empty() && reference.parameter_not_found_action == Some(NotFound::Deny) {
-        return Err("no params found for policy binding with Deny parameterNotFoundAction".into());
+        return Err("no params found for policy binding with `Deny` parameterNotFoundAction".into());
     }
     Ok(found)
 }

@@ -3,4 +3,5 @@
 mod documents;
 mod evaluation;
 mod matching;
+mod properties;
 mod support;

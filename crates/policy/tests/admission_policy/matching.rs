@@ -137,7 +137,7 @@ fn parameters_are_found_by_name_and_selector() {
     assert_eq!(with("ReplicaLimit", some, case()), ["Deny limit 6"]);
     // A binding without parameters: they are null.
     assert_eq!(with("ReplicaLimit", Json::Null, case()), Vec::<String>::new());
-    assert!(with("Nonsense", by_name("a"), case())[0].contains("paramKind Nonsense of rules.example.com/v1 is not known"));
+    assert!(with("Nonsense", by_name("a"), case())[0].contains("failed to find resource referenced by paramKind: 'rules.example.com/v1, Kind=Nonsense'"));
     let clustered = Case { namespace: "", ..case() };
     assert!(with("ReplicaLimit", by_name("a"), clustered)[0].starts_with(denied));
 }
