@@ -93,6 +93,7 @@ within() {
 enforced=$(jinwu --json cluster show $name | jq -r '.enforcement["*"]')
 clear_up() {
   local set
+  jinwu cluster switch $name admission:vap-message default --namespace vap-gate >/dev/null 2>&1 || true
   jinwu cluster policy remove $name vap.yaml >/dev/null 2>&1 || true
   jinwu cluster enforce $name "$enforced" >/dev/null || true
   for set in native gate; do
@@ -342,6 +343,7 @@ softened() {
   jq -e '.kind == "ConfigMap"' "$work/soft.json" >/dev/null && grep -qi '^warning:.*vap-message' "$work/soft.json.head"
 }
 within 10 softened && ok || true
+jinwu cluster switch $name admission:vap-message default --namespace vap-gate >/dev/null
 jinwu cluster policy remove $name vap.yaml >/dev/null
 narrow() { ! grep -q policies <<<"$(webhooks)"; }
 within 15 narrow && ok || true

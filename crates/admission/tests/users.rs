@@ -21,7 +21,7 @@ metadata: {{name: {name}}}
 spec:
   matchConstraints: {{resourceRules: [{{apiGroups: [''], apiVersions: [v1], operations: [CREATE], resources: [configmaps]}}]}}
   validations: [{{expression: \"object.data.size == 'small'\", message: it must be small, reason: Forbidden}}]
-  auditAnnotations: [{{key: size, valueExpression: \"object.data.?size.orValue('')\"}}]
+  auditAnnotations: [{{key: size, valueExpression: \"string(object.data.?size.orValue(''))\"}}]
 {more}
 ---
 apiVersion: admissionregistration.k8s.io/v1

@@ -84,9 +84,12 @@ pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError
     Ok(Compiled { document, conditions, variables, validations, builtin })
 }
 
-/// What every expression may use. Types are found out when it runs: a report's members have none before.
+/// What every expression may use, beside `variables`.
+const KNOWN: [&str; 4] = ["image", "report", "level", "params"];
+
+/// With that declared. Types are found out when it runs: a report's members have none before.
 fn base() -> Environment {
-    ["image", "report", "level", "params"].into_iter().fold(Environment::new().unchecked(), |e, name| e.variable(name, Type::Dyn))
+    KNOWN.into_iter().fold(Environment::new().unchecked(), |e, name| e.variable(name, Type::Dyn))
 }
 
 struct Compiler<'p> {
@@ -123,7 +126,13 @@ impl Compiler<'_> {
         if source.len() > MAX_EXPRESSION {
             return Err(self.refuse(place, format!("{} bytes are more than {MAX_EXPRESSION}", source.len())));
         }
-        environment.compile(source).map_err(|e| self.refuse(place, format!("{e}; image, report, level, params and variables are known")))
+        let program = environment.compile(source).map_err(|e| self.refuse(place, e.to_string()))?;
+        let unknown = program.variables().find(|name| !KNOWN.contains(name) && !name.starts_with("variables.")).map(str::to_owned);
+        match unknown.as_deref() {
+            Some("variables") => Err(self.refuse(place, "of variables only those before it may be used, by their names".into())),
+            Some(name) => Err(self.refuse(place, format!("{name} is unknown here; image, report, level, params and variables are known"))),
+            None => Ok(program),
+        }
     }
 
     fn refuse(&self, place: &str, detail: String) -> PolicyError {

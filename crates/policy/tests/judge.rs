@@ -324,7 +324,7 @@ fn bad_documents_are_refused_with_the_place() {
     assert!(PolicySet::check(&base("expression: 'true'")).is_ok());
     for (bad, says) in [
         ("expression: '1 +'", "validations[0].expression"),
-        ("expression: 'object.spec'", "undeclared reference to 'object'"),
+        ("expression: 'object.spec'", "object is unknown"),
         ("message: { zh: a, en: a }", "neither expression nor each"),
         ("each: 'report.malware'", "needs a message"),
         ("nonsense: 1", "nonsense"),

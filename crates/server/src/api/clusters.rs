@@ -181,7 +181,8 @@ async fn switch(call: Call) -> Answer {
     let (namespace, mode) = SetMode::read(&call)?;
     let (name, policy) = (call.cluster()?.name, PolicyId(call.part("policy")));
     let known = call.app.policies.set().get(&policy).is_some() || call.app.clusters.has_admission_policy(&policy);
-    if !known {
+    // What a policy that is gone left behind can be taken back.
+    if mode.is_some() && !known {
         return Err(crate::policies::PolicyStoreError::UnknownPolicy(policy).into());
     }
     let entry = call
