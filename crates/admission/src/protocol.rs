@@ -69,7 +69,7 @@ pub struct Bundle {
     #[serde(default)]
     pub rules: RuleSettings,
     /// Users' ValidatingAdmissionPolicies, bindings and parameters: YAML as it was given, by name.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub admission: BTreeMap<String, String>,
 }
 
@@ -294,7 +294,7 @@ pub struct GateStatus {
     #[serde(default)]
     pub watch: WatchStatus,
     /// Parameters of users' policies that it cannot read in its cluster, and why.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable_params: Vec<String>,
 }
 
