@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use futures::StreamExt;
 use jinwu_admission::protocol::{ImageAnswer, Signed};
-use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, TLS_SECRET, webhooks};
+use jinwu_cluster::install::{BUNDLE_SECRET, FAILURE_MEMBER, Failure, GATE, NAMESPACE, TLS_SECRET, webhooks};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
@@ -126,15 +126,16 @@ impl Keeper {
             watcher(mutating.clone(), only).default_backoff().map(|e| e.map(drop)),
         )
         .boxed();
-        // What installs itself for the first time raises no alarm.
-        let mut installed = false;
+        // What installs itself for the first time raises no alarm, nor does what the operator has set anew.
+        let mut installed = None;
         loop {
-            match self.put_right([&validating, &mutating]).await {
+            let failure = self.failure(installed).await;
+            match self.put_right([&validating, &mutating], failure).await {
                 Ok(changes) => {
-                    if installed && !changes.is_empty() {
+                    if installed == Some(failure) && !changes.is_empty() {
                         self.alarm(&gate, &format!("webhook:{GATE}"), &changes).await;
                     }
-                    installed = true;
+                    installed = Some(failure);
                 }
                 Err(error) => tracing::error!(error = format!("{error:#}"), "the webhooks could not be put right"),
             }
@@ -150,10 +151,22 @@ impl Keeper {
         }
     }
 
-    async fn put_right(&self, apis: [&Api<DynamicObject>; 2]) -> anyhow::Result<Vec<String>> {
+    /// What the installation wants while no gate answers: the same for all replicas, whichever version they are
+    /// of. What it was before where it cannot be read.
+    async fn failure(&self, before: Option<Failure>) -> Failure {
+        match self.secrets.get(BUNDLE_SECRET).await {
+            Ok(secret) => failure_of(secret.data.as_ref().and_then(|d| d.get(FAILURE_MEMBER)).map(|v| v.0.as_slice())),
+            Err(error) => {
+                tracing::warn!(%error, "secret {BUNDLE_SECRET}");
+                before.unwrap_or_default()
+            }
+        }
+    }
+
+    async fn put_right(&self, apis: [&Api<DynamicObject>; 2], failure: Failure) -> anyhow::Result<Vec<String>> {
         let authority = base64::engine::general_purpose::STANDARD.encode(std::fs::read(self.folder.join("ca.crt"))?);
         let mut changes = Vec::new();
-        for (want, api) in webhooks(&authority).iter().zip(apis) {
+        for (want, api) in webhooks(&authority, failure).iter().zip(apis) {
             let kind = want.get("kind").and_then(Value::as_str).unwrap_or_default();
             match api.get_opt(GATE).await? {
                 None => {
@@ -199,6 +212,11 @@ impl Keeper {
     }
 }
 
+/// Closed, unless the installation says otherwise in so many words.
+fn failure_of(member: Option<&[u8]>) -> Failure {
+    member.and_then(|v| std::str::from_utf8(v).ok()).and_then(|v| v.trim().parse().ok()).unwrap_or_default()
+}
+
 /// Members of the webhooks that are not as they must be. What the API server adds does not count.
 fn differences(found: &Value, want: &Value) -> Vec<String> {
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
@@ -241,7 +259,7 @@ mod tests {
 
     #[test]
     fn what_weakens_a_webhook_is_seen_and_what_the_api_server_adds_is_not() {
-        let [want, _] = webhooks("Y2E=");
+        let [want, _] = webhooks("Y2E=", Failure::Fail);
         let mut found = want["webhooks"].clone();
         found[0]["clientConfig"]["service"]["extra"] = "x".into();
         found[0]["rules"][0]["added"] = 1.into();
@@ -266,5 +284,12 @@ mod tests {
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "matchConditions");
         weak = serde_json::json!([]);
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "no webhooks");
+    }
+
+    #[test]
+    fn only_the_word_itself_opens_the_webhooks_on_failure() {
+        for (member, want) in [(None, Failure::Fail), (Some("Fail"), Failure::Fail), (Some("ignore"), Failure::Fail), (Some("Ignore\n"), Failure::Ignore)] {
+            assert_eq!(failure_of(member.map(str::as_bytes)), want, "{member:?}");
+        }
     }
 }

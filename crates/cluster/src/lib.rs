@@ -4,14 +4,18 @@
 //! - [`running`]: what runs there, page by page;
 //! - [`collect`]: what the cluster is made of, read only;
 //! - [`apiserver`]: files and options for the API server's side;
-//! - [`install`]: every object Jinwu puts into a cluster, and why it needs each right.
+//! - [`install`]: every object Jinwu puts into a cluster, and why it needs each right;
+//! - [`chart`]: the same objects as a Helm chart;
+//! - [`uninstall`]: all of it out again, in the order that locks nobody out.
 #![forbid(unsafe_code)]
 
 pub mod apiserver;
+pub mod chart;
 pub mod collect;
 pub mod connect;
 pub mod install;
 pub mod running;
+pub mod uninstall;
 
 pub use apiserver::ApiServer;
 pub use collect::collect;

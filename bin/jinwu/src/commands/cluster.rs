@@ -1,12 +1,14 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
 mod apiserver;
+mod chart;
 mod inspect;
 mod install;
 mod preview;
 mod passport;
 mod print;
 mod rules;
+mod uninstall;
 
 use super::people::act;
 use crate::client::escape;
@@ -114,6 +116,10 @@ pub(crate) enum Cluster {
     Base(Base),
     /// 打印安装关口的清单,交给 kubectl apply -f - / print the manifests of the gate, for kubectl apply -f -
     Install(install::Arguments),
+    /// 写出安装关口的 Helm chart,与 install 的对象相同 / write a Helm chart of the gate: the objects of install
+    Chart(chart::Arguments),
+    /// 从集群中移除金吾的一切,可中断后重来 / take everything of Jinwu's out of a cluster; may be interrupted and begun anew
+    Uninstall(uninstall::Arguments),
     /// 预演:列出拦截之下会被拒绝的在用工作负载;有则退出码为 1 / what of the running workloads would be refused; exit code 1 if any
     Preview(preview::Arguments),
     /// 按 kubeconfig 检查集群,只读,不安装任何东西 / inspect a cluster by its kubeconfig: read only, nothing installed
@@ -171,6 +177,8 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Secret { name, now: false } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
+        Cluster::Chart(arguments) => return chart::write(common, arguments).await,
+        Cluster::Uninstall(arguments) => return uninstall::run(common, arguments).await,
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
         Cluster::Rules(command) => return rules::run(common, command).await,

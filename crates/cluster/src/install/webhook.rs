@@ -3,6 +3,7 @@
 
 use super::{GATE, NAMESPACE, SERVICE_PORT, labels};
 use serde_json::{Value, json};
+use std::str::FromStr;
 
 /// Names of the webhooks, which stand before audit annotations and in messages.
 pub const VALIDATING: &str = "admit.jinwu.io";
@@ -18,9 +19,20 @@ pub const PLATFORM: [&str; 4] = ["kube-system", "kube-public", "kube-node-lease"
 /// Seconds the API server waits.
 const TIMEOUT: u8 = 5;
 
+/// What becomes of a request outside the platform's namespaces while no gate answers. The native policy
+/// holds the controls of pods either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failure {
+    /// It is refused.
+    #[default]
+    Fail,
+    /// It passes.
+    Ignore,
+}
+
 /// ValidatingWebhookConfiguration and MutatingWebhookConfiguration, with the authority (base64 of PEM)
 /// that signed the gate's certificate.
-pub fn webhooks(authority: &str) -> [Value; 2] {
+pub fn webhooks(authority: &str, failure: Failure) -> [Value; 2] {
     let client = |path: &str| json!({"caBundle": authority, "service": {"name": GATE, "namespace": NAMESPACE, "path": path, "port": SERVICE_PORT}});
     let hook = |name: &str, path: &str, failure: &str, selector: Value, rules: Value| {
         json!({
@@ -31,12 +43,12 @@ pub fn webhooks(authority: &str) -> [Value; 2] {
     };
     let api = "admissionregistration.k8s.io/v1";
     let metadata = json!({"name": GATE, "labels": labels()});
-    let mut pin = hook(MUTATING, "/pin", "Fail", others(), pods());
+    let mut pin = hook(MUTATING, "/pin", failure.as_str(), others(), pods());
     pin["reinvocationPolicy"] = json!("IfNeeded");
     // What is bound already need not be asked about.
     pin["matchConditions"] = json!([{"name": "unpinned", "expression": UNPINNED}]);
     let validating = json!([
-        hook(VALIDATING, "/admit", "Fail", others(), namespaced()),
+        hook(VALIDATING, "/admit", failure.as_str(), others(), namespaced()),
         hook(&format!("platform.{VALIDATING}"), "/admit", "Ignore", platform(), namespaced()),
         hook(&format!("cluster.{VALIDATING}"), "/admit", "Ignore", json!({}), cluster_wide()),
     ]);
@@ -44,6 +56,30 @@ pub fn webhooks(authority: &str) -> [Value; 2] {
         json!({"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": metadata, "webhooks": validating}),
         json!({"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": [pin]}),
     ]
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The word of Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::Fail => "Fail",
+            Failure::Ignore => "Ignore",
+        }
+    }
+}
+
+impl FromStr for Failure {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "Fail" => Ok(Failure::Fail),
+            "Ignore" => Ok(Failure::Ignore),
+            other => Err(format!("{other}:应为 Fail 或 Ignore / expected Fail or Ignore")),
+        }
+    }
 }
 
 /// Some container's image has no digest, in a pod or any template.
