@@ -14,12 +14,13 @@ work=$(realpath -m "${JINWU_TEST:-$PWD/.jinwu/install-test}")
 export JINWU_LAB=$work/lab JINWU_HOME=$work/data JINWU_LISTEN=${JINWU_TEST_LISTEN:-127.0.0.1:5746}
 registry=localhost:${JINWU_LISTEN##*:} cluster=install kubeconfig=$JINWU_LAB/pki/admin.kubeconfig
 
-passed=0 failed=0
+passed=0 failed=0 begun=$SECONDS
 lab() { bash lab/cluster/lab.sh "$@"; }
 kubectl() { lab kubectl "$@"; }
 helm() { lab helm "$@" >"$work/helm.log" 2>&1 || { cat "$work/helm.log"; false; }; }
 jinwu() { lab enter control "$work/bin/jinwu" --data "$JINWU_HOME" --lang en "$@"; }
 check() {
+  [ -z "${TIMES:-}" ] || printf "%3d " $((SECONDS - begun))
   local what=$1
   shift
   if "$@"; then

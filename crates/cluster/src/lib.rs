@@ -3,6 +3,7 @@
 //! - [`connect`]: the API server, by kubeconfig or from inside;
 //! - [`running`]: what runs there, page by page;
 //! - [`collect`]: what the cluster is made of, read only;
+//! - [`settings`]: how its control plane and kubelets are set, and which ports talk to nobody;
 //! - [`apiserver`]: files and options for the API server's side;
 //! - [`install`]: every object Jinwu puts into a cluster, and why it needs each right;
 //! - [`chart`]: the same objects as a Helm chart;
@@ -15,9 +16,11 @@ pub mod collect;
 pub mod connect;
 pub mod install;
 pub mod running;
+pub mod settings;
 pub mod uninstall;
 
 pub use apiserver::ApiServer;
 pub use collect::collect;
 pub use connect::{ConnectError, connect, way};
 pub use install::Installation;
+pub use settings::settings;

@@ -5,11 +5,13 @@
 //!   their specification, so that 10,000 pods take some MiB;
 //! - [`rbac`]: effective permissions as the API server's RBAC authoriser decides them, and paths from a
 //!   subject to cluster-admin or to a node;
+//! - [`component`]: programs of the control plane and kubelets, with their settings as seen;
 //! - [`check`]: findings per clause ([`inspect`]);
 //! - [`passport`]: the permissions of an instance, to compare before and after it moves.
 #![forbid(unsafe_code)]
 
 pub mod check;
+pub mod component;
 pub mod finding;
 pub mod inventory;
 pub mod object;
@@ -18,6 +20,7 @@ pub mod rbac;
 pub mod read;
 
 pub use check::{Facts, inspect};
+pub use component::{Component, Seen};
 pub use finding::{Finding, Severity};
 pub use inventory::{Inventory, Kind, NotRead};
 pub use rbac::{Grants, Identity, Request, Subject};

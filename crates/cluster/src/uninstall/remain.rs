@@ -19,16 +19,17 @@ pub(super) async fn others(client: &Client, namespace: &str) -> Result<Vec<Strin
     let discovery = Discovery::new(client.clone()).run().await?;
     let end = Instant::now() + PATIENCE;
     loop {
-        let found = look(client, &discovery, namespace).await;
-        if found.is_empty() || Instant::now() >= end {
-            return Ok(found);
+        let (stay, go) = look(client, &discovery, namespace).await;
+        if !stay.is_empty() || go.is_empty() || Instant::now() >= end {
+            return Ok(stay.into_iter().chain(go).take(MOST).collect());
         }
         tokio::time::sleep(LOOK).await;
     }
 }
 
-async fn look(client: &Client, discovery: &Discovery, namespace: &str) -> Vec<String> {
-    let mut found = Vec::new();
+/// What is there to stay, and what is about to go.
+async fn look(client: &Client, discovery: &Discovery, namespace: &str) -> (Vec<String>, Vec<String>) {
+    let (mut stay, mut go) = (Vec::new(), Vec::new());
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {
             if capabilities.scope != Scope::Namespaced || !capabilities.supports_operation(verbs::LIST) || !capabilities.supports_operation(verbs::DELETE) {
@@ -36,14 +37,19 @@ async fn look(client: &Client, discovery: &Discovery, namespace: &str) -> Vec<St
             }
             let api: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource);
             match api.list(&ListParams::default().limit(MOST as u32)).await {
-                Ok(list) => found.extend(list.items.iter().filter(|o| !by_itself(&resource.kind, o)).map(|o| format!("{}/{}", resource.kind, o.name_any()))),
+                Ok(list) => {
+                    for object in list.items.iter().filter(|o| !by_itself(&resource.kind, o)) {
+                        let goes = object.metadata.deletion_timestamp.is_some() || !object.owner_references().is_empty();
+                        let shown = format!("{}/{}", resource.kind, object.name_any());
+                        if goes { go.push(shown) } else { stay.push(shown) }
+                    }
+                }
                 Err(kube::Error::Api(status)) if status.code == 404 => {}
-                Err(error) => found.push(format!("{} ({error})", resource.kind)),
+                Err(error) => stay.push(format!("{} ({error})", resource.kind)),
             }
         }
     }
-    found.truncate(MOST);
-    found
+    (stay, go)
 }
 
 /// Whether Kubernetes makes it in every namespace, or for the gate's own service.
