@@ -5,6 +5,7 @@
 //! each decides by itself.
 #![forbid(unsafe_code)]
 
+mod access;
 mod admit;
 mod audit;
 mod authorize;

@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{audit, authorize, blocks, canary, certificate, native, sync, tail};
+use crate::{access, audit, authorize, blocks, canary, certificate, native, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -57,6 +57,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(server.clone().follow());
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), keeper.clone()));
     tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    tokio::spawn(access::run(gate.clone()));
     if let Some(client) = &client {
         tokio::spawn(canary::run(gate.clone(), client.clone()));
     }
@@ -93,6 +94,7 @@ pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Re
     recall(&gate, &server, None).await;
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), None));
     tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    tokio::spawn(access::run(gate.clone()));
     let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
     tracing::info!(file = %file.display(), name = gate.config.name, "following");
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -107,6 +109,9 @@ pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Re
 
 /// Whoever asked is answered, and what waits gets a chance to leave before the pod and its disk go; then a last word.
 async fn finish(gate: &Gate, sending: tokio::task::JoinHandle<()>) {
+    if gate.rules().is_some() {
+        access::tell(gate, true).await;
+    }
     gate.leaving.store(true, Ordering::Relaxed);
     gate.spool.wake();
     for _ in 0..100 {

@@ -7,6 +7,7 @@
 //!   subject to cluster-admin or to a node;
 //! - [`component`]: programs of the control plane and kubelets, with their settings as seen;
 //! - [`check`]: findings per clause ([`inspect`]);
+//! - [`unused`]: what was granted and never used, and the smaller role;
 //! - [`passport`]: the permissions of an instance, to compare before and after it moves.
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod object;
 pub mod passport;
 pub mod rbac;
 pub mod read;
+pub mod unused;
 
 pub use check::{Facts, inspect};
 pub use component::{Component, Seen};
