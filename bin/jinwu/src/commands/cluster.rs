@@ -9,6 +9,7 @@ mod passport;
 mod print;
 mod rules;
 mod uninstall;
+mod unused;
 
 use super::people::act;
 use crate::client::escape;
@@ -132,6 +133,8 @@ pub(crate) enum Cluster {
     Can(inspect::Who),
     /// 通往集群管理员或节点的最短路径 / shortest paths to cluster-admin or to a node
     Paths(inspect::Whose),
+    /// 授予而从未使用的权限,与更小的角色 / rights granted and never used, and the smaller roles
+    Unused(unused::Arguments),
     /// 容器组的权限护照 / permission passports of pods
     #[command(subcommand)]
     Passport(passport::Passport),
@@ -178,6 +181,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
         Cluster::Chart(arguments) => return chart::write(common, arguments).await,
+        Cluster::Unused(arguments) => return unused::run(common, arguments).await,
         Cluster::Uninstall(arguments) => return uninstall::run(common, arguments).await,
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
