@@ -31,7 +31,11 @@ on_control() { nsenter -t "$(cat "$state/run/machine.pid")" --net -- "$@"; }
 inspect() { on_control "$program" --data "$work" --json cluster inspect --kubeconfig "$state/pki/admin.kubeconfig" "$@"; }
 settings='.findings[] | select(.check | test("settings|-access$|apiserver-audit|profiling|hardening|ports"))'
 of() { jq -r "[$settings | select(.verdict == \"$1\" and (.asset | test(\"$2\"))) | .check] | unique | join(\" \")"; }
-weak() { on_control "$@" >"$work/log" 2>&1 & started+=($!) && disown; }
+weak() {
+  nsenter -t "$(cat "$state/run/machine.pid")" --net -- "$@" >"$work/log" 2>&1 &
+  started+=($!)
+  disown
+}
 
 here=$(inspect --node-files)
 check 'on its own machine nothing of the control plane is unknown' is "$(of 待确认 . <<<"$here")" ''

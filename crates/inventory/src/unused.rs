@@ -36,6 +36,8 @@ pub struct Reduction<'i> {
 
 /// Verbs the API server asks its authoriser about by itself: no request has them.
 const UNTRACEABLE: [&str; 7] = ["escalate", "bind", "impersonate", "use", "approve", "sign", "attest"];
+/// What nodes serve themselves: a kubelet asks the API server who may, and its requests are in no audit event.
+const OF_KUBELETS: &str = "nodes/";
 /// Paths whose reading the audit policy leaves out.
 const UNTOLD: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/openapi"];
 
@@ -155,7 +157,7 @@ impl Held {
         };
         for verb in rule.verbs.iter().filter(|v| !UNTRACEABLE.contains(&&***v)) {
             for group in &rule.api_groups {
-                for resource in &rule.resources {
+                for resource in rule.resources.iter().filter(|r| !of_kubelets(r)) {
                     let shown = if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
                     // Any of them: always more than what was used.
                     let wild = [verb, group, resource].iter().any(|w| w.contains('*'));
@@ -184,12 +186,20 @@ fn untold(url: &str) -> bool {
     UNTOLD.iter().any(|p| url.starts_with(p))
 }
 
+fn of_kubelets(resource: &str) -> bool {
+    resource.starts_with(OF_KUBELETS) && resource != "nodes/status"
+}
+
 /// What of a rule stays whether it is seen or not, because it cannot be seen.
 fn untraceable(rule: &Rule) -> Vec<Rule> {
     let mut out = Vec::new();
     let verbs: Vec<Box<str>> = rule.verbs.iter().filter(|v| UNTRACEABLE.contains(&&***v)).cloned().collect();
     if !verbs.is_empty() && !rule.resources.is_empty() {
         out.push(Rule { verbs, non_resource_urls: Vec::new(), ..rule.clone() });
+    }
+    let resources: Vec<Box<str>> = rule.resources.iter().filter(|r| of_kubelets(r)).cloned().collect();
+    if !resources.is_empty() {
+        out.push(Rule { resources, non_resource_urls: Vec::new(), ..rule.clone() });
     }
     let urls: Vec<Box<str>> = rule.non_resource_urls.iter().filter(|u| untold(u)).cloned().collect();
     if !urls.is_empty() {

@@ -73,6 +73,14 @@ fn what_leaves_no_trace_stays_and_wildcards_become_what_was_used() {
 }
 
 #[test]
+fn what_kubelets_serve_is_asked_of_them_and_stays() {
+    let rules = json!([{"apiGroups": [""], "resources": ["nodes/metrics", "nodes/status", "nodes"], "verbs": ["get"]}]);
+    let (smaller, unused) = reduced(rules, &[]);
+    assert_eq!(smaller, [json!({"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]})]);
+    assert_eq!(unused, ["get nodes", "get nodes/status"]);
+}
+
+#[test]
 fn paths_and_groups_count() {
     let i = inventory(json!([{"nonResourceURLs": ["/metrics", "/logs/*", "/healthz"], "verbs": ["get"]}]), true);
     let grants = Grants::new(&i);

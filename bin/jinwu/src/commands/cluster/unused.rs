@@ -67,7 +67,8 @@ pub(super) async fn run(common: &Common, a: Arguments) -> anyhow::Result<ExitCod
     let observed = observed_since(&history, from);
     let mut all = Vec::new();
     for subject in subjects {
-        for reduction in reductions(&grants, &subject, &history.uses) {
+        // Kubernetes makes its own grants again at every start.
+        for reduction in reductions(&grants, &subject, &history.uses).into_iter().filter(|r| !r.grant.binding.metadata.name.starts_with("system:")) {
             let whole = observed && created(since(&reduction.grant)).is_some_and(|t| t <= from);
             all.push(Judged { subject: subject.clone(), reduction, whole });
         }
@@ -171,7 +172,10 @@ fn print(common: &Common, history: &History, all: &[Judged<'_>], from: i64) {
         return;
     }
     table(&[t("主体", "subject"), t("授予", "grant"), t("判定", "verdict"), t("未见使用", "not seen used")], &rows);
-    say!("{}", t("--yaml 输出更小的角色;escalate、bind、impersonate 等不留审计痕迹的权限原样保留", "--yaml prints the smaller roles; rights that leave no trace in audit (escalate, bind, impersonate) stay as they are"));
+    say!("{}", t(
+        "--yaml 输出更小的角色;不留审计痕迹的权限(escalate、bind、impersonate、kubelet 的接口)原样保留;其他程序以 SubjectAccessReview 询问的权限不可见,应用前请核对",
+        "--yaml prints the smaller roles; rights that leave no trace in audit (escalate, bind, impersonate, what kubelets serve) stay as they are; what other programs ask by SubjectAccessReview is not seen: check before you apply",
+    ));
 }
 
 /// What was observed, in Chinese and English.
