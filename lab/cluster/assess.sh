@@ -59,6 +59,8 @@ spec:
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 90}}}]
 END
 
+check 'settings of the control plane' bash lab/cluster/settings.sh
+
 before=$(kubectl get namespaces -o name | sort)
 assess "$work/all.json"
 for clause in IA-1 IA-2 IA-3 AC-1 AC-2 AC-4 AC-5 AU-1 AU-2 IP-3 IP-4 IP-6 MC-1 IM-2 CC-1; do

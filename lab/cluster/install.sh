@@ -42,11 +42,11 @@ within() {
   done
 }
 
-# Every object of every kind but events and what is only measured.
+# Every object of every kind but events, nodes' leases, and what is only measured.
 objects() {
   local kinds
   kinds=$(kubectl api-resources --verbs=list -o name | grep -vE '^events|metrics\.k8s\.io' | paste -sd,)
-  kubectl get "$kinds" -A -o jsonpath='{range .items[*]}{.apiVersion} {.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>/dev/null | sort
+  kubectl get "$kinds" -A -o jsonpath='{range .items[*]}{.apiVersion} {.kind} {.metadata.namespace}/{.metadata.name}{"\n"}{end}' 2>/dev/null | grep -v ' Lease kube-node-lease/' | sort
 }
 same_as_before() {
   local differ
