@@ -115,16 +115,19 @@ impl Intake {
                 .with("clauses", watched.clauses.to_vec());
             taken.entries.push(Entry { id: format!("{id}/{}", watched.action), record });
         }
-        let mut hits: Vec<(&str, Option<&Guidance>, &[String], String, &'static str)> = Vec::new();
-        self.set.evaluate_with(e, scratch, |m| hits.push((&m.rule.name, m.rule.guidance.as_ref(), &m.rule.tags, m.output(e), m.rule.priority.as_str())));
+        let mut hits: Vec<Hit<'_>> = Vec::new();
+        self.set.evaluate_with(e, scratch, |m| {
+            hits.push(Hit { name: &m.rule.name, guidance: m.rule.guidance.as_ref(), tags: &m.rule.tags, output: m.output(e), priority: m.rule.priority.as_str() });
+        });
         if class != Class::Partial || text(e.stage.as_ref()) == "ResponseStarted" {
             let at = e.timestamp().unwrap_or(now.saturating_mul(1_000_000));
             for m in sequences.observe_with(&self.set, e, at, scratch) {
-                hits.push((&m.sequence.name, m.sequence.guidance.as_ref(), &m.sequence.tags, m.output(e), m.sequence.priority.as_str()));
+                let s = m.sequence;
+                hits.push(Hit { name: &s.name, guidance: s.guidance.as_ref(), tags: &s.tags, output: m.output(e), priority: s.priority.as_str() });
             }
         }
-        for (name, guidance, tags, output, priority) in hits {
-            self.hit(e, &id, Hit { name, guidance, tags, output, priority }, now, most, &mut taken);
+        for hit in hits {
+            self.hit(e, &id, hit, now, most, &mut taken);
         }
         taken
     }

@@ -6,6 +6,7 @@
 
 mod remain;
 
+use crate::install::removal::REMOVAL;
 use crate::install::{BUNDLE_SECRET, GATE, NAMESPACE, NATIVE, PART_OF, PULL_SECRET, SERVER_SECRET, TLS_SECRET};
 use jinwu_model::Text;
 use kube::api::{Api, DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
@@ -74,8 +75,10 @@ pub const GUARDS: [Place; 5] = [
 
 const DEPLOYMENT: Place = place("apps", "Deployment", "deployments", true, GATE);
 
-/// The rest, but for the namespace.
-const REST: [Place; 10] = [
+const CLUSTER_ROLE: Place = place(RBAC, "ClusterRole", "clusterroles", false, GATE);
+
+/// The rest, but for the namespace; the last four are of a Helm release whose removal did not come to its end.
+const REST: [Place; 14] = [
     place("", "Service", "services", true, GATE),
     place("policy", "PodDisruptionBudget", "poddisruptionbudgets", true, GATE),
     place("", "Secret", "secrets", true, SERVER_SECRET),
@@ -84,8 +87,12 @@ const REST: [Place; 10] = [
     place("", "Secret", "secrets", true, PULL_SECRET),
     place(RBAC, "RoleBinding", "rolebindings", true, GATE),
     place(RBAC, "Role", "roles", true, GATE),
-    place(RBAC, "ClusterRole", "clusterroles", false, GATE),
+    CLUSTER_ROLE,
     place("", "ServiceAccount", "serviceaccounts", true, GATE),
+    place("batch", "Job", "jobs", true, REMOVAL),
+    place(RBAC, "ClusterRoleBinding", "clusterrolebindings", false, REMOVAL),
+    place(RBAC, "ClusterRole", "clusterroles", false, REMOVAL),
+    place("", "ServiceAccount", "serviceaccounts", true, REMOVAL),
 ];
 
 const HOME: Place = place("", "Namespace", "namespaces", false, NAMESPACE);
@@ -149,7 +156,7 @@ async fn home(client: &Client) -> Result<Option<Done>, UninstallError> {
     if !is_ours(HOME, &found) {
         return Ok(Some(Done::Kept(HOME.shown(), not_ours())));
     }
-    let others = remain::others(client, NAMESPACE).await?;
+    let others = remain::others(client, NAMESPACE).await;
     if !others.is_empty() {
         let list = others.join(", ");
         return Ok(Some(Done::Kept(HOME.shown(), Text::new(format!("其中还有不属于金吾的:{list}"), format!("there is more in it that is not Jinwu's: {list}")))));
@@ -158,7 +165,7 @@ async fn home(client: &Client) -> Result<Option<Done>, UninstallError> {
 }
 
 async fn by_helm(client: &Client) -> Result<(), UninstallError> {
-    for place in [DEPLOYMENT, REST[8]] {
+    for place in [DEPLOYMENT, CLUSTER_ROLE] {
         let Some(found) = get(client, place).await? else { continue };
         let of = |name: &str| found.annotations().get(name).cloned();
         if let (Some(release), Some(namespace)) = (of("meta.helm.sh/release-name"), of("meta.helm.sh/release-namespace")) {
@@ -250,7 +257,8 @@ mod tests {
 
     #[test]
     fn every_object_of_an_installation_is_removed_and_told_apart() {
-        for object in installation().objects().iter().chain(&crate::install::webhooks("", crate::install::Failure::Fail)) {
+        let made = crate::install::webhooks("", crate::install::Failure::Fail);
+        for object in installation().objects().iter().chain(&made).chain(&crate::install::removal::objects("x")) {
             let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
             let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
             let found = all().into_iter().find(|p| p.kind == kind && p.name == name).unwrap_or_else(|| panic!("{kind}/{name} would stay"));

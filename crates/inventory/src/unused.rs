@@ -124,7 +124,9 @@ impl Held {
         for ((group, resource, verb), names) in &self.resources {
             verbs.entry((group, resource, names)).or_default().insert(verb);
         }
-        let mut resources: BTreeMap<(&str, &BTreeSet<String>, BTreeSet<&str>), BTreeSet<&str>> = BTreeMap::new();
+        // Group, names, verbs → resources.
+        type Alike<'h> = (&'h str, &'h BTreeSet<String>, BTreeSet<&'h str>);
+        let mut resources: BTreeMap<Alike<'_>, BTreeSet<&str>> = BTreeMap::new();
         for ((group, resource, names), verbs) in verbs {
             resources.entry((group, names, verbs)).or_default().insert(resource);
         }

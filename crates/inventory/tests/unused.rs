@@ -15,8 +15,8 @@ fn inventory(rules: Value, cluster_wide: bool) -> Inventory {
         true => (Kind::ClusterRole, Kind::ClusterRoleBinding, json!({"name": "web"})),
         false => (Kind::Role, Kind::RoleBinding, json!({"name": "web", "namespace": "shop"})),
     };
-    i.add(role, &json!({"metadata": metadata, "rules": rules}).to_string()).unwrap();
-    i.add(binding, &json!({"metadata": metadata, "subjects": subjects, "roleRef": {"kind": role.name(), "name": "web"}}).to_string()).unwrap();
+    i.add(role, &json!({"metadata": metadata, "rules": rules}).to_string()).expect("a role");
+    i.add(binding, &json!({"metadata": metadata, "subjects": subjects, "roleRef": {"kind": role.name(), "name": "web"}}).to_string()).expect("a binding");
     i
 }
 
@@ -34,7 +34,7 @@ fn request(u: &Used) -> Request<'_> {
 fn reduced(rules: Value, uses: &[Used]) -> (Vec<Value>, Vec<String>) {
     let i = inventory(rules, false);
     let grants = Grants::new(&i);
-    let mut all = reductions(&grants, &Subject::parse("sa:shop/web").unwrap(), uses);
+    let mut all = reductions(&grants, &Subject::parse("sa:shop/web").expect("an account"), uses);
     assert_eq!(all.len(), 1);
     let one = all.remove(0);
     (one.smaller.iter().map(manifest).collect(), one.unused)

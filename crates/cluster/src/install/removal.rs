@@ -5,7 +5,7 @@ use super::{GATE, NAMESPACE, PART_OF};
 use serde_json::{Value, json};
 
 /// Name of the Job, its account and its role.
-const REMOVAL: &str = "jinwu-gate-remove";
+pub(crate) const REMOVAL: &str = "jinwu-gate-remove";
 
 /// Account, role, binding, Job, in this order. The role is by name and no wider than what the Job removes.
 pub(crate) fn objects(image: &str) -> [Value; 4] {

@@ -4,7 +4,7 @@
 use jinwu_inventory::component::{Component, Flags, Seen, Settings, kubelet};
 use jinwu_model::Text;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const PROGRAMS: [&str; 5] = ["kube-apiserver", "etcd", "kube-controller-manager", "kube-scheduler", "kubelet"];
 /// Flags whose file says what flags do not.
@@ -80,7 +80,7 @@ fn with_files(process: &Path, words: Vec<String>) -> Flags {
     flags
 }
 
-fn document(path: &PathBuf) -> Option<Value> {
+fn document(path: &Path) -> Option<Value> {
     serde_saphyr::from_str(std::str::from_utf8(&read(path)?).ok()?).ok()
 }
 

@@ -1,6 +1,6 @@
 //! What else is in a namespace.
 
-use super::{LOOK, UninstallError};
+use super::LOOK;
 use crate::install::GATE;
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::discovery::{Discovery, Scope, verbs};
@@ -15,13 +15,17 @@ const MOST: usize = 20;
 
 /// Objects of a namespace that Kubernetes did not put there by itself, `Kind/name`. A kind that cannot be
 /// listed counts as one: what cannot be seen is not removed.
-pub(super) async fn others(client: &Client, namespace: &str) -> Result<Vec<String>, UninstallError> {
-    let discovery = Discovery::new(client.clone()).run().await?;
+pub(super) async fn others(client: &Client, namespace: &str) -> Vec<String> {
+    let discovery = match Discovery::new(client.clone()).run().await {
+        Ok(discovery) => discovery,
+        // Some API behind the API server is down: what it has in here is not known.
+        Err(error) => return vec![format!("API ({error})")],
+    };
     let end = Instant::now() + PATIENCE;
     loop {
         let (stay, go) = look(client, &discovery, namespace).await;
         if !stay.is_empty() || go.is_empty() || Instant::now() >= end {
-            return Ok(stay.into_iter().chain(go).take(MOST).collect());
+            return stay.into_iter().chain(go).take(MOST).collect();
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -7,7 +7,7 @@ use crate::output::{self, say, table};
 use crate::{Common, session};
 use anyhow::Context as _;
 use jinwu_audit::access::window::{Window, window};
-use jinwu_audit::access::{ACTION, Observed, Use};
+use jinwu_audit::access::{ACTION, ANY, Observed, Use};
 use jinwu_identity::AdminRole::AuditAdministrator as Audit;
 use jinwu_inventory::unused::{Reduction, Used, manifest, reductions, since};
 use jinwu_inventory::{Grants, Identity, Subject};
@@ -122,7 +122,10 @@ async fn records(server: &Client, query: &str) -> anyhow::Result<Vec<Value>> {
 fn used(u: Use) -> Used {
     let (resource, subresource) = u.resource.split_once('/').map_or((u.resource.as_str(), ""), |(r, s)| (r, s));
     let (resource, subresource) = (resource.to_owned(), subresource.to_owned());
-    Used { who: Identity { user: u.user, groups: u.groups }, verb: u.verb, group: u.group, resource, subresource, namespace: u.namespace, name: u.name, path: u.path }
+    // A name the ledger has masked may be any.
+    let plain = u.name.chars().all(|c| c.is_ascii_alphanumeric() || "-._:@".contains(c));
+    let name = if plain { u.name } else { ANY.to_owned() };
+    Used { who: Identity { user: u.user, groups: u.groups }, verb: u.verb, group: u.group, resource, subresource, namespace: u.namespace, name, path: u.path }
 }
 
 /// The window began no later than it was asked for: a gap at its very beginning is a window that is too short.
