@@ -72,7 +72,10 @@ for name in "${suites[@]}"; do
       need skopeo
       suite assess lab assess
       ;;
-    cluster) suite cluster bash lab/cluster/assess.sh ;;
+    cluster)
+      suite cluster bash lab/cluster/assess.sh
+      suite install bash lab/cluster/install.sh
+      ;;
   esac
 done
 printf '\n%s passed, %s failed\n' "$passed" "${#failed[@]}"

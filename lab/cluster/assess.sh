@@ -30,7 +30,7 @@ kubectl() { lab kubectl "$@"; }
 assess() {
   local file=$1
   shift
-  lab enter control "$(dirname "$JINWU_HOME")/bin/jinwu" --data "$JINWU_HOME" assess --level 4 --format json --kubeconfig "$JINWU_LAB/pki/admin.kubeconfig" "$@" >"$file"
+  lab enter control "$(dirname "$JINWU_HOME")/bin/jinwu" --data "$JINWU_HOME" assess --level 4 --format json --node-files --kubeconfig "$JINWU_LAB/pki/admin.kubeconfig" "$@" >"$file"
 }
 verdict() { jq -r --arg id "$2" '.clauses[] | select(.id == $id) | .verdict' "$1"; }
 # What a clause lacks, for whoever reads the failure.
@@ -58,6 +58,8 @@ spec:
   maxReplicas: 3
   metrics: [{type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 90}}}]
 END
+
+check 'settings of the control plane' bash lab/cluster/settings.sh
 
 before=$(kubectl get namespaces -o name | sort)
 assess "$work/all.json"

@@ -19,7 +19,7 @@ control_store() {
       --etcd-certfile "$p/apiserver-etcd-client.crt" --etcd-keyfile "$p/apiserver-etcd-client.key" \
       --advertise-address "$control_address" --secure-port 6443 --service-cluster-ip-range "$services" \
       --tls-cert-file "$p/apiserver.crt" --tls-private-key-file "$p/apiserver.key" --client-ca-file "$p/ca.crt" \
-      --enable-admission-plugins NodeRestriction --allow-privileged --profiling=false \
+      --enable-admission-plugins NodeRestriction --allow-privileged --profiling=false --encryption-provider-config "$p/encryption.yaml" \
       --kubelet-client-certificate "$p/apiserver-kubelet-client.crt" --kubelet-client-key "$p/apiserver-kubelet-client.key" \
       --kubelet-certificate-authority "$p/ca.crt" --kubelet-preferred-address-types InternalIP \
       --service-account-issuer https://kubernetes.default.svc --service-account-key-file "$p/sa.pub" --service-account-signing-key-file "$p/sa.key" \

@@ -18,6 +18,9 @@ pki() {
   certificate front-proxy-client front-proxy-ca /CN=front-proxy-client clientAuth
   openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$lab/pki/sa.key" 2>>"$lab/log/pki.log"
   openssl pkey -in "$lab/pki/sa.key" -pubout -out "$lab/pki/sa.pub"
+  # Secrets are encrypted in etcd.
+  (umask 077 && printf 'apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n- resources: [secrets]\n  providers:\n  - secretbox: {keys: [{name: lab, secret: %s}]}\n  - identity: {}\n' \
+    "$(openssl rand -base64 32)" >"$lab/pki/encryption.yaml")
   identity admin /O=system:masters/CN=admin
   identity controller-manager /CN=system:kube-controller-manager
   identity scheduler /CN=system:kube-scheduler

@@ -1,7 +1,9 @@
 //! Audit events: from the API server's webhook, or its log file.
 
+use crate::access::Told;
 use crate::state::{Gate, now};
 use jinwu_admission::protocol::Entry;
+use jinwu_audit::access::Uses;
 use jinwu_audit::{Intake, Taken};
 use jinwu_detect::audit::batch;
 use jinwu_detect::{AuditEvent, Scratch, Sequences};
@@ -18,6 +20,8 @@ const BATCHES: usize = 2;
 pub(crate) struct Audit {
     intake: RwLock<Option<Arc<Intake>>>,
     sequences: Mutex<Sequences>,
+    pub(crate) uses: Mutex<Uses>,
+    pub(crate) told: Told,
     pub(crate) room: Semaphore,
     pub(crate) events: AtomicU64,
     pub(crate) folded: AtomicU64,
@@ -41,6 +45,8 @@ impl Default for Audit {
         Audit {
             intake: RwLock::default(),
             sequences: Mutex::default(),
+            uses: Mutex::default(),
+            told: Told::default(),
             room: Semaphore::new(BATCHES),
             events: AtomicU64::default(),
             folded: AtomicU64::default(),
@@ -99,10 +105,12 @@ fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, 
     let (mut scratch, now, mut all, mut blocks) = (Scratch::default(), now(), Vec::new(), Vec::new());
     let mut sequences = gate.audit.sequences.lock();
     let mut hash = None;
+    let mut uses = gate.audit.uses.lock();
     for (n, event) in events.iter().enumerate() {
         gate.audit.events.fetch_add(1, Ordering::Relaxed);
         match event {
             Ok(event) => {
+                uses.take(event, now);
                 let Taken { entries, blocks: more, canary, folded } = intake.take(event, &mut sequences, &mut scratch, now, &most);
                 if let Some(path) = canary {
                     let sent = path.rsplit('/').next().and_then(|t| t.parse().ok()).unwrap_or(0);
@@ -114,6 +122,7 @@ fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, 
                 blocks.extend(more);
             }
             Err(error) => {
+                uses.lose();
                 let hash = hash.get_or_insert_with(|| hex::encode(&jinwu_trust::sha256(body)[..16]));
                 all.push(unreadable(gate, hash, n, &error.to_string(), now));
             }

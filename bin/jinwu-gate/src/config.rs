@@ -38,6 +38,9 @@ pub(crate) struct Config {
     /// 探针请求的间隔秒数 / seconds between canaries
     #[arg(long, env = "JINWU_GATE_CANARY", default_value_t = 60)]
     pub(crate) canary: u64,
+    /// 汇报权限使用情况的间隔秒数 / seconds between reports of which rights are used
+    #[arg(long, env = "JINWU_GATE_ACCESS", default_value_t = 300)]
+    pub(crate) access: u64,
     /// 等待镜像裁决的毫秒数 / milliseconds to wait for an image verdict
     #[arg(long, env = "JINWU_GATE_PATIENCE", default_value_t = 3000)]
     pub(crate) patience: u64,

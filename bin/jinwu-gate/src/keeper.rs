@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use futures::StreamExt;
 use jinwu_admission::protocol::{ImageAnswer, Signed};
-use jinwu_cluster::install::{BUNDLE_SECRET, GATE, NAMESPACE, POLICIES, PolicyRules, TLS_SECRET, webhooks};
+use jinwu_cluster::install::{BUNDLE_SECRET, FAILURE_MEMBER, Failure, GATE, NAMESPACE, POLICIES, PolicyRules, TLS_SECRET, webhooks};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
@@ -131,12 +131,14 @@ impl Keeper {
             watcher(mutating.clone(), only).default_backoff().map(|e| e.map(drop)),
         )
         .boxed();
-        // What was put by this gate already, and only then is a difference somebody's doing.
-        let mut put: Option<PolicyRules> = None;
+        // What was put by this gate already, and only then is a difference somebody's doing; what the operator has set
+        // anew is not.
+        let mut put: Option<(Failure, PolicyRules)> = None;
         loop {
-            let wanted = policy_rules(&gate);
+            let failure = self.failure(put.as_ref().map(|p| p.0)).await;
+            let wanted = (failure, policy_rules(&gate));
             let settled = put.as_ref() == Some(&wanted);
-            match self.put_right([&validating, &mutating], &wanted, || settled && policy_rules(&gate) == wanted).await {
+            match self.put_right([&validating, &mutating], &wanted, || settled && policy_rules(&gate) == wanted.1).await {
                 Ok(changes) => {
                     if settled && !changes.is_empty() {
                         self.alarm(&gate, &format!("webhook:{GATE}"), &changes).await;
@@ -147,7 +149,7 @@ impl Keeper {
             }
             let event = tokio::select! {
                 event = events.next() => event,
-                () = until_look(&gate, put.as_ref()) => continue,
+                () = until_look(&gate, put.as_ref().map(|p| &p.1)) => continue,
             };
             match event {
                 Some(Err(error)) => {
@@ -160,13 +162,25 @@ impl Keeper {
         }
     }
 
+    /// What the installation wants while no gate answers: the same for all replicas, whichever version they are
+    /// of. What it was before where it cannot be read.
+    async fn failure(&self, before: Option<Failure>) -> Failure {
+        match self.secrets.get(BUNDLE_SECRET).await {
+            Ok(secret) => failure_of(secret.data.as_ref().and_then(|d| d.get(FAILURE_MEMBER)).map(|v| v.0.as_slice())),
+            Err(error) => {
+                tracing::warn!(%error, "secret {BUNDLE_SECRET}");
+                before.unwrap_or_default()
+            }
+        }
+    }
+
     /// Puts right what is not as wanted. `settled` says whether it was, and nothing else is wanted meanwhile: then another
     /// replica may just be ahead with a newer bundle, and gets a moment's grace.
-    async fn put_right(&self, apis: [&Api<DynamicObject>; 2], policies: &PolicyRules, settled: impl Fn() -> bool) -> anyhow::Result<Vec<String>> {
+    async fn put_right(&self, apis: [&Api<DynamicObject>; 2], wanted: &(Failure, PolicyRules), settled: impl Fn() -> bool) -> anyhow::Result<Vec<String>> {
         let authority = base64::engine::general_purpose::STANDARD.encode(std::fs::read(self.folder.join("ca.crt"))?);
         let mut changes = Vec::new();
         let (was_settled, mut waited) = (settled(), false);
-        for (want, api) in webhooks(&authority, policies).iter().zip(apis) {
+        for (want, api) in webhooks(&authority, wanted.0, &wanted.1).iter().zip(apis) {
             let kind = want.get("kind").and_then(Value::as_str).unwrap_or_default();
             match api.get_opt(GATE).await? {
                 None => {
@@ -241,6 +255,11 @@ fn only_policies(differs: &[String]) -> bool {
     differs.iter().all(|d| d.contains(POLICIES) || d.starts_with("webhooks ("))
 }
 
+/// Closed, unless the installation says otherwise in so many words.
+fn failure_of(member: Option<&[u8]>) -> Failure {
+    member.and_then(|v| std::str::from_utf8(v).ok()).and_then(|v| v.trim().parse().ok()).unwrap_or_default()
+}
+
 /// Members of the webhooks that are not as they must be. What the API server adds does not count.
 fn differences(found: &Value, want: &Value) -> Vec<String> {
     let list = |v: &Value| v.as_array().cloned().unwrap_or_default();
@@ -283,7 +302,7 @@ mod tests {
 
     #[test]
     fn what_weakens_a_webhook_is_seen_and_what_the_api_server_adds_is_not() {
-        let [want, _] = webhooks("Y2E=", &PolicyRules::default());
+        let [want, _] = webhooks("Y2E=", Failure::Fail, &PolicyRules::default());
         let mut found = want["webhooks"].clone();
         found[0]["clientConfig"]["service"]["extra"] = "x".into();
         found[0]["rules"][0]["added"] = 1.into();
@@ -308,5 +327,12 @@ mod tests {
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "matchConditions");
         weak = serde_json::json!([]);
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "no webhooks");
+    }
+
+    #[test]
+    fn only_the_word_itself_opens_the_webhooks_on_failure() {
+        for (member, want) in [(None, Failure::Fail), (Some("Fail"), Failure::Fail), (Some("ignore"), Failure::Fail), (Some("Ignore\n"), Failure::Ignore)] {
+            assert_eq!(failure_of(member.map(str::as_bytes)), want, "{member:?}");
+        }
     }
 }

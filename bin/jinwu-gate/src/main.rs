@@ -5,6 +5,7 @@
 //! each decides by itself.
 #![forbid(unsafe_code)]
 
+mod access;
 mod admit;
 mod audit;
 mod authorize;
@@ -28,6 +29,7 @@ mod tail;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use config::Config;
+use jinwu_cluster::uninstall::Done;
 
 #[derive(Parser)]
 #[command(name = "jinwu-gate", version, about = "金吾集群关口 / the gate of Jinwu in a Kubernetes cluster")]
@@ -48,12 +50,18 @@ enum Command {
         #[command(flatten)]
         config: Config,
     },
+    /// 卸载之前:移除 webhook 与原生策略,并收回关口重建它们的权限 / before uninstalling: takes away webhooks and native policy, and the gates' right to make them again
+    Remove {
+        #[arg(long, env = "KUBECONFIG")]
+        kubeconfig: Option<std::path::PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
     let command = Arguments::parse().command;
-    let config = match &command {
-        Command::Serve(config) | Command::Tail { config, .. } => config.clone(),
+    let threads = match &command {
+        Command::Serve(config) | Command::Tail { config, .. } => config.threads.clamp(1, 16),
+        Command::Remove { .. } => 1,
     };
     tracing_subscriber::fmt()
         .json()
@@ -61,10 +69,22 @@ fn main() -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .init();
     rustls::crypto::aws_lc_rs::default_provider().install_default().map_err(|_| anyhow::anyhow!("two cryptography providers"))?;
-    tokio::runtime::Builder::new_multi_thread().worker_threads(config.threads.clamp(1, 16)).enable_all().build().context("runtime")?.block_on(async {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build().context("runtime")?.block_on(async {
         match command {
-            Command::Serve(_) => serve::run(config).await,
-            Command::Tail { file, .. } => serve::tail(config, file).await,
+            Command::Serve(config) => serve::run(config).await,
+            Command::Tail { file, config } => serve::tail(config, file).await,
+            Command::Remove { kubeconfig } => remove(kubeconfig.as_deref()).await,
         }
     })
+}
+
+async fn remove(kubeconfig: Option<&std::path::Path>) -> anyhow::Result<()> {
+    let client = jinwu_cluster::connect(kubeconfig).await?;
+    for done in jinwu_cluster::uninstall::unguard(&client).await? {
+        match done {
+            Done::Removed(object) => tracing::info!(object, "removed"),
+            Done::Kept(object, why) => tracing::warn!(object, why = why.en, "kept"),
+        }
+    }
+    Ok(())
 }

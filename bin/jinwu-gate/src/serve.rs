@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{audit, authorize, blocks, canary, certificate, native, policies, sync, tail};
+use crate::{access, audit, authorize, blocks, canary, certificate, native, policies, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -28,6 +28,8 @@ use tokio::sync::Semaphore;
 
 /// A client that does not finish its handshake, or a request's head or body, in this time is let go.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a gate that is told to end still takes connections: until whoever asks knows of another.
+const DRAIN: Duration = Duration::from_secs(5);
 /// Connections at once; more wait to be accepted.
 const CONNECTIONS: usize = 2048;
 
@@ -56,6 +58,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(server.clone().follow());
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), keeper.clone()));
     tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    tokio::spawn(access::run(gate.clone()));
     if let Some(client) = &client {
         tokio::spawn(canary::run(gate.clone(), client.clone()));
     }
@@ -69,11 +72,15 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         }
     }
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let (leave, leaving) = tokio::sync::watch::channel(false);
+    let mut accepting = tokio::spawn(accept(listener, tls, gate.clone(), leaving));
     tokio::select! {
-        () = accept(listener, tls, gate.clone()) => {}
-        _ = end.recv() => {}
+        _ = &mut accepting => {}
+        _ = end.recv() => tokio::time::sleep(DRAIN).await,
         _ = tokio::signal::ctrl_c() => {}
     }
+    accepting.abort();
+    leave.send_replace(true);
     finish(&gate, sending).await;
     Ok(())
 }
@@ -88,6 +95,7 @@ pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Re
     recall(&gate, &server, None).await;
     tokio::spawn(sync::bundles(gate.clone(), server.clone(), None));
     tokio::spawn(blocks::tell(gate.clone(), server.clone()));
+    tokio::spawn(access::run(gate.clone()));
     let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
     tracing::info!(file = %file.display(), name = gate.config.name, "following");
     let mut end = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
@@ -100,13 +108,17 @@ pub(crate) async fn tail(config: Config, file: std::path::PathBuf) -> anyhow::Re
     Ok(())
 }
 
-/// What waits gets a chance to leave before the pod and its disk go; then a last word.
+/// Whoever asked is answered, and what waits gets a chance to leave before the pod and its disk go; then a last word.
 async fn finish(gate: &Gate, sending: tokio::task::JoinHandle<()>) {
+    if gate.rules().is_some() {
+        access::tell(gate, true).await;
+    }
     gate.leaving.store(true, Ordering::Relaxed);
     gate.spool.wake();
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        if gate.spool.waiting() == 0 {
+        let judging = gate.room.available_permits() < gate.config.concurrency.max(1);
+        if gate.spool.waiting() == 0 && !judging {
             break;
         }
     }
@@ -185,7 +197,8 @@ async fn install_once_ready(keeper: Arc<Keeper>, gate: Arc<Gate>) {
     keeper.keep_webhooks(gate).await;
 }
 
-async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
+/// `leaving` asks whoever is connected to finish what it asked and go elsewhere.
+async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>, leaving: tokio::sync::watch::Receiver<bool>) {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
         let Ok(permit) = room.clone().acquire_owned().await else { return };
@@ -198,7 +211,7 @@ async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
             }
         };
         let _ = stream.set_nodelay(true);
-        let (acceptor, gate) = (tokio_rustls::TlsAcceptor::from(tls.read().clone()), gate.clone());
+        let (acceptor, gate, mut leaving) = (tokio_rustls::TlsAcceptor::from(tls.read().clone()), gate.clone(), leaving.clone());
         tokio::spawn(async move {
             let _permit = permit;
             let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
@@ -211,9 +224,20 @@ async fn accept(listener: TcpListener, tls: Tls, gate: Arc<Gate>) {
             let mut builder = Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(90));
             builder.http2().timer(TokioTimer::new()).max_concurrent_streams(1024).keep_alive_interval(Duration::from_secs(30));
-            let _ = builder.serve_connection(TokioIo::new(stream), service).await;
+            let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+            tokio::select! {
+                _ = connection.as_mut() => {}
+                () = told(&mut leaving) => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+            }
         });
     }
+}
+
+async fn told(leaving: &mut tokio::sync::watch::Receiver<bool>) {
+    let _ = leaving.wait_for(|l| *l).await;
 }
 
 async fn answer(gate: &Arc<Gate>, request: Request<Incoming>, known: bool) -> Response<Full<Bytes>> {

@@ -35,6 +35,9 @@ pub struct Cluster {
     /// Addresses of nodes by name, for probes of their kubelets.
     pub nodes: Vec<(String, String)>,
     client: kube::Client,
+    config: kube::Config,
+    /// This is a machine of its control plane: programs that run here are looked at.
+    pub this_machine: bool,
     /// Without any credentials.
     plain: reqwest::Client,
     mask: Arc<Mask>,
@@ -88,7 +91,9 @@ impl Cluster {
             host,
             authority,
             nodes: vec![],
-            client: kube::Client::try_from(config)?,
+            client: kube::Client::try_from(config.clone())?,
+            config,
+            this_machine: false,
             plain,
             mask: mask.clone(),
         };
@@ -105,6 +110,10 @@ impl Cluster {
 
     pub(crate) fn client(&self) -> &kube::Client {
         &self.client
+    }
+
+    pub(crate) fn config(&self) -> &kube::Config {
+        &self.config
     }
 
     /// `host:port` of the API server.

@@ -27,7 +27,8 @@ use crate::target::{As, Target};
 use anyhow::{Context as _, bail};
 use http::Method;
 use jinwu_identity::AdminRole;
-use jinwu_inventory::{Inventory, NotRead, Severity};
+use jinwu_cluster::settings::Look;
+use jinwu_inventory::{Inventory, NotRead, Seen, Severity};
 use jinwu_model::{ClauseId, PolicyId, ProtectionLevel, Text, Verdict};
 use jinwu_standard::verdict::Answer;
 use serde_json::Value;
@@ -160,6 +161,13 @@ impl<'a> Lab<'a> {
         Ok(read)
     }
 
+    /// Settings of its control plane and kubelets.
+    async fn seen(&self, inventory: &Inventory) -> anyhow::Result<Seen> {
+        let cluster = self.cluster()?;
+        let look = Look { kubelets: true, ports: true, this_machine: cluster.this_machine };
+        Ok(jinwu_cluster::settings(cluster.config(), inventory, look).await)
+    }
+
     /// True when any guard is deliberately off.
     fn any_off(&self) -> bool {
         !self.guards_off.is_empty()
@@ -196,7 +204,8 @@ async fn findings(lab: &Lab<'_>, out: &mut Vec<Evidence>, clause: &str) -> anyho
     let mut log = lab.cluster()?.log("inventory");
     let (inventory, not_read) = lab.inventory(&mut log).await?;
     let id: ClauseId = clause.parse().map_err(anyhow::Error::msg)?;
-    let all = jinwu_inventory::inspect(&jinwu_inventory::Facts { inventory: &inventory, not_read: &not_read }, Some(&id));
+    let seen = lab.seen(&inventory).await?;
+    let all = jinwu_inventory::inspect(&jinwu_inventory::Facts { inventory: &inventory, not_read: &not_read, seen: &seen }, Some(&id));
     let mut by_check: Vec<(&str, Vec<&jinwu_inventory::Finding>)> = Vec::new();
     for finding in all.iter().filter(|f| !f.asset.contains(crate::ground::LABEL)) {
         match by_check.iter_mut().find(|(check, _)| *check == finding.check) {

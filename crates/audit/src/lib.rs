@@ -3,11 +3,13 @@
 //! - [`class`]: what an event is: a change, an entry into a container, a refusal, a read, chatter;
 //! - [`record`]: the record of one, and its id;
 //! - [`watch`]: what is alarmed whatever the rules say: passes without a gate, labels of levels, static pods;
+//! - [`access`]: which rights are used, reads included;
 //! - [`intake`]: all of it over one event, with the detection rules and who they block.
 //!
 //! No clock, no network, no files: times are the events' own.
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod class;
 pub mod intake;
 pub mod record;

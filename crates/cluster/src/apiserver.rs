@@ -73,35 +73,7 @@ impl ApiServer {
     }
 
     pub fn flags(&self) -> Vec<Flag> {
-        let flag = |flag: String, zh: &str, en: &str| Flag { flag, why: Text::new(zh, en) };
-        let at = |name: &str| format!("{}/{name}", self.folder);
-        vec![
-            flag(
-                format!("--audit-policy-file={}", at(POLICY_FILE)),
-                "记录什么:所有写操作与进入容器,读操作的元数据;机密与令牌的内容除外",
-                "what is told: every change and every entry into a container, reads by metadata; never contents of secrets or tokens",
-            ),
-            flag(
-                format!("--audit-webhook-config-file={}", at(AUDIT_FILE)),
-                "把审计事件交给关口(AU-2、IP-7、IA-3)",
-                "hands audit events to the gate (AU-2, IP-7, IA-3)",
-            ),
-            flag("--audit-webhook-batch-max-wait=1s".into(), "事件至多晚一秒;缺省 30 秒", "events are at most a second late; 30 s by default"),
-            flag(
-                "--audit-webhook-batch-max-size=1000".into(),
-                "每批事件数;与 QPS 一起决定上限(缺省约每秒 4000)",
-                "events of one batch; with the rate it sets how many pass (about 4,000/s by default)",
-            ),
-            flag("--audit-webhook-batch-buffer-size=100000".into(), "关口不应答时暂存的事件数;缺省 10000,超出即丢", "events held while no gate answers; 10,000 by default, more are dropped"),
-            flag("--audit-webhook-initial-backoff=2s".into(), "未送达时的重试间隔;缺省 10 秒", "first pause before a batch is sent again; 10 s by default"),
-            flag("--audit-webhook-truncate-enabled".into(), "过大的事件截短而不是丢弃", "too large an event is cut short, not dropped"),
-            flag("--audit-webhook-truncate-max-event-size=1000000".into(), "单个事件的上限(字节),关口收 1 MiB", "largest event, bytes; the gate takes 1 MiB"),
-            flag(
-                format!("--authorization-config={}", at(AUTHORIZATION_FILE)),
-                "替代 --authorization-mode:先问关口(只拒绝被阻断者),再 Node、RBAC(IP-7)",
-                "instead of --authorization-mode: asks the gate first, which refuses blocked subjects only, then Node and RBAC (IP-7)",
-            ),
-        ]
+        flags(&self.folder)
     }
 
     /// A kubeconfig for one path of the gate, with everything inside.
@@ -145,6 +117,61 @@ impl ApiServer {
         });
         format!("{}\n", serde_json::to_string_pretty(&config).unwrap_or_default())
     }
+}
+
+/// Every option, for files in a folder.
+pub fn flags(folder: &str) -> Vec<Flag> {
+    let flag = |flag: String, zh: &str, en: &str| Flag { flag, why: Text::new(zh, en) };
+    let at = |name: &str| format!("{}/{name}", folder);
+    vec![
+        flag(
+            format!("--audit-policy-file={}", at(POLICY_FILE)),
+            "记录什么:所有写操作与进入容器,读操作的元数据;机密与令牌的内容除外",
+            "what is told: every change and every entry into a container, reads by metadata; never contents of secrets or tokens",
+        ),
+        flag(
+            format!("--audit-webhook-config-file={}", at(AUDIT_FILE)),
+            "把审计事件交给关口(AU-2、IP-7、IA-3)",
+            "hands audit events to the gate (AU-2, IP-7, IA-3)",
+        ),
+        flag("--audit-webhook-batch-max-wait=1s".into(), "事件至多晚一秒;缺省 30 秒", "events are at most a second late; 30 s by default"),
+        flag(
+            "--audit-webhook-batch-max-size=1000".into(),
+            "每批事件数;与 QPS 一起决定上限(缺省约每秒 4000)",
+            "events of one batch; with the rate it sets how many pass (about 4,000/s by default)",
+        ),
+        flag("--audit-webhook-batch-buffer-size=100000".into(), "关口不应答时暂存的事件数;缺省 10000,超出即丢", "events held while no gate answers; 10,000 by default, more are dropped"),
+        flag("--audit-webhook-initial-backoff=2s".into(), "未送达时的重试间隔;缺省 10 秒", "first pause before a batch is sent again; 10 s by default"),
+        flag("--audit-webhook-truncate-enabled".into(), "过大的事件截短而不是丢弃", "too large an event is cut short, not dropped"),
+        flag("--audit-webhook-truncate-max-event-size=1000000".into(), "单个事件的上限(字节),关口收 1 MiB", "largest event, bytes; the gate takes 1 MiB"),
+        flag(
+            format!("--authorization-config={}", at(AUTHORIZATION_FILE)),
+            "替代 --authorization-mode:先问关口(只拒绝被阻断者),再 Node、RBAC(IP-7)",
+            "instead of --authorization-mode: asks the gate first, which refuses blocked subjects only, then Node and RBAC (IP-7)",
+        ),
+    ]
+}
+
+/// Where the files are unless told otherwise.
+pub const FOLDER: &str = "/etc/kubernetes/jinwu";
+
+/// How the API server's side is taken back, once gates are gone: an API server that asks nobody is slow.
+pub fn take_back() -> [Text; 4] {
+    [
+        Text::new(
+            "去掉 --audit-webhook-* 参数;审计仍要留在别处的,保留 --audit-policy-file 并设 --audit-log-path",
+            "take out the options --audit-webhook-*; where audit is to be kept elsewhere, leave --audit-policy-file and set --audit-log-path",
+        ),
+        Text::new(
+            "去掉 --authorization-config,改回 --authorization-mode=Node,RBAC:关口不在时它使每个被问及的请求变慢",
+            "take out --authorization-config and set --authorization-mode=Node,RBAC again: without a gate every request it asks about is slow",
+        ),
+        Text::new("重启 API server", "restart the API server"),
+        Text::new(
+            "然后删除文件目录(缺省 /etc/kubernetes/jinwu);其中有客户端私钥",
+            "then delete the folder of the files (/etc/kubernetes/jinwu by default): a client's private key is in it",
+        ),
+    ]
 }
 
 /// What a cluster loses whose API server does not take some of it.

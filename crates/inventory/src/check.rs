@@ -5,6 +5,7 @@ mod isolation;
 mod rbac;
 mod settings;
 
+use crate::component::Seen;
 use crate::finding::{Finding, Severity};
 use crate::inventory::{Inventory, Kind, NotRead};
 use crate::rbac::Grants;
@@ -14,6 +15,8 @@ use jinwu_model::{ClauseId, Text, Verdict};
 pub struct Facts<'f> {
     pub inventory: &'f Inventory,
     pub not_read: &'f [NotRead],
+    /// What was seen beside the API's objects; nothing by default.
+    pub seen: &'f Seen,
 }
 
 /// One check: what it needs to have been read, and how it judges.

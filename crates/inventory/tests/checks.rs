@@ -1,6 +1,6 @@
-//! Settings, isolation and availability, each with a good and a bad case.
+//! Isolation and availability, each with a good and a bad case.
 
-use jinwu_inventory::{Facts, Finding, Inventory, Kind, inspect};
+use jinwu_inventory::{Facts, Finding, Inventory, Kind, Seen, inspect};
 use jinwu_model::Verdict;
 use serde_json::{Value, json};
 
@@ -9,29 +9,11 @@ fn judged(objects: &[(Kind, Value)], check: &str) -> Vec<Finding> {
     for (kind, object) in objects {
         inventory.add(*kind, &object.to_string()).expect("an object");
     }
-    inspect(&Facts { inventory: &inventory, not_read: &[] }, None).into_iter().filter(|f| f.check == check).collect()
+    inspect(&Facts { inventory: &inventory, not_read: &[], seen: &Seen::default() }, None).into_iter().filter(|f| f.check == check).collect()
 }
 
 fn verdicts(objects: &[(Kind, Value)], check: &str) -> Vec<Verdict> {
     judged(objects, check).iter().map(|f| f.verdict).collect()
-}
-
-fn api_server(flags: &[&str]) -> (Kind, Value) {
-    let command: Vec<_> = ["kube-apiserver"].iter().chain(flags).collect();
-    (Kind::Pod, json!({"metadata": {"name": "a", "namespace": "kube-system", "annotations": {"kubernetes.io/config.mirror": "x"}}, "spec": {"containers": [{"name": "a", "command": command}]}, "status": {"phase": "Running"}}))
-}
-
-#[test]
-fn settings_are_judged_by_flags_and_unconfirmed_without() {
-    let good = ["--anonymous-auth=false", "--authorization-mode=Node,RBAC", "--audit-policy-file=/p", "--encryption-provider-config=/e"];
-    assert_eq!(verdicts(&[api_server(&good)], "apiserver-settings"), [Verdict::Conforms]);
-    assert_eq!(verdicts(&[], "apiserver-settings"), [Verdict::Unconfirmed]);
-    for n in 0..good.len() {
-        let fewer: Vec<_> = good.iter().enumerate().filter(|(i, _)| *i != n).map(|(_, f)| *f).collect();
-        assert_eq!(verdicts(&[api_server(&fewer)], "apiserver-settings"), [Verdict::Fails], "{fewer:?}");
-    }
-    let open = [good.as_slice(), &["--authorization-mode=RBAC,AlwaysAllow"]].concat();
-    assert_eq!(verdicts(&[api_server(&open)], "apiserver-settings"), [Verdict::Fails]);
 }
 
 fn pod(spec: Value) -> (Kind, Value) {

@@ -1,7 +1,7 @@
 //! Effective permissions and paths, by small clusters made here.
 
 use jinwu_inventory::rbac::Paths;
-use jinwu_inventory::{Facts, Grants, Inventory, Kind, NotRead, Request, Subject, inspect};
+use jinwu_inventory::{Facts, Grants, Inventory, Kind, NotRead, Request, Seen, Subject, inspect};
 use jinwu_model::{Text, Verdict};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ fn null_rules_and_missing_roles_are_seen() {
     let i = cluster(&[role("empty", Value::Null), bind("empty", "", "ann"), bind("nothing", "", "ann")]);
     assert!(!may(&i, "ann", "get", "", "pods", "", ""));
     assert_eq!(Grants::new(&i).dangling.len(), 1);
-    let findings = inspect(&Facts { inventory: &i, not_read: &[] }, None);
+    let findings = inspect(&Facts { inventory: &i, not_read: &[], seen: &Seen::default() }, None);
     assert!(findings.iter().any(|f| f.check == "rbac-dangling" && f.verdict == Verdict::Fails));
 }
 
@@ -139,7 +139,7 @@ fn pod_security_closes_the_way_to_the_node_and_volumes_open_it() {
 fn what_could_not_be_read_is_unconfirmed_and_never_conforms() {
     let i = cluster(&ground());
     let not_read = [NotRead { kind: Kind::RoleBinding, object: None, reason: Text::new("无权", "forbidden") }];
-    let findings = inspect(&Facts { inventory: &i, not_read: &not_read }, Some(&"AC-1".parse().expect("a clause")));
+    let findings = inspect(&Facts { inventory: &i, not_read: &not_read, seen: &Seen::default() }, Some(&"AC-1".parse().expect("a clause")));
     assert!(findings.iter().any(|f| f.check == "rbac-wildcard" && f.verdict == Verdict::Unconfirmed));
     assert!(!findings.iter().any(|f| f.check.starts_with("rbac") && f.verdict == Verdict::Conforms));
     assert!(findings.iter().any(|f| f.check == "token-legacy" && f.verdict == Verdict::Conforms), "secrets were read");

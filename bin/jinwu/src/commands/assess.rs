@@ -35,6 +35,9 @@ pub(crate) struct Args {
     /// 该集群登记的名称;只有一个时可省略 / the name it is registered by; may be left out where there is one
     #[arg(long, requires = "kubeconfig")]
     cluster: Option<String>,
+    /// 本机是该集群控制平面的机器:也检查本机各组件的参数与配置文件(root)/ this is a machine of its control plane: components that run here are inspected too, their options and files, as root
+    #[arg(long, requires = "kubeconfig")]
+    node_files: bool,
     /// 在演练项目中故意关闭的策略,可重复;用于验证演练确会失败 / leave this policy off in the drill project, repeatable: proves that drills can fail
     #[arg(long = "guard-off", value_name = "POLICY")]
     guards_off: Vec<String>,
@@ -53,7 +56,11 @@ pub(crate) async fn run(common: &Common, args: Args) -> anyhow::Result<ExitCode>
     }
     let mut target = Target::connect(connection(common).await?).await?;
     let cluster = match &args.kubeconfig {
-        Some(file) => Some(target.cluster(args.cluster.as_deref(), file).await?),
+        Some(file) => {
+            let mut cluster = target.cluster(args.cluster.as_deref(), file).await?;
+            cluster.this_machine = args.node_files;
+            Some(cluster)
+        }
         None => None,
     };
     let level = ProtectionLevel::try_from(args.level).map_err(anyhow::Error::msg)?;

@@ -1,6 +1,7 @@
 //! Clusters: registering them, how strongly their gates act, leave to enter containers.
 
 mod apiserver;
+mod chart;
 mod inspect;
 mod install;
 mod preview;
@@ -8,6 +9,8 @@ mod passport;
 mod policy;
 mod print;
 mod rules;
+mod uninstall;
+mod unused;
 
 use super::people::act;
 use crate::client::escape;
@@ -115,6 +118,10 @@ pub(crate) enum Cluster {
     Base(Base),
     /// 打印安装关口的清单,交给 kubectl apply -f - / print the manifests of the gate, for kubectl apply -f -
     Install(install::Arguments),
+    /// 写出安装关口的 Helm chart,与 install 的对象相同 / write a Helm chart of the gate: the objects of install
+    Chart(chart::Arguments),
+    /// 从集群中移除金吾的一切,可中断后重来 / take everything of Jinwu's out of a cluster; may be interrupted and begun anew
+    Uninstall(uninstall::Arguments),
     /// 预演:列出拦截之下会被拒绝的在用工作负载;有则退出码为 1 / what of the running workloads would be refused; exit code 1 if any
     Preview(preview::Arguments),
     /// 按 kubeconfig 检查集群,只读,不安装任何东西 / inspect a cluster by its kubeconfig: read only, nothing installed
@@ -127,6 +134,8 @@ pub(crate) enum Cluster {
     Can(inspect::Who),
     /// 通往集群管理员或节点的最短路径 / shortest paths to cluster-admin or to a node
     Paths(inspect::Whose),
+    /// 授予而从未使用的权限,与更小的角色 / rights granted and never used, and the smaller roles
+    Unused(unused::Arguments),
     /// 容器组的权限护照 / permission passports of pods
     #[command(subcommand)]
     Passport(passport::Passport),
@@ -175,6 +184,9 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Secret { name, now: false } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
+        Cluster::Chart(arguments) => return chart::write(common, arguments).await,
+        Cluster::Unused(arguments) => return unused::run(common, arguments).await,
+        Cluster::Uninstall(arguments) => return uninstall::run(common, arguments).await,
         Cluster::Preview(arguments) => return preview::preview(common, arguments).await,
         Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
         Cluster::Rules(command) => return rules::run(common, command).await,

@@ -149,7 +149,7 @@ fn verify(common: &Common, dir: Option<PathBuf>, head: Option<PathBuf>) -> anyho
 }
 
 /// Unix milliseconds of a date, a time, or a span back from now.
-fn moment(text: &str) -> anyhow::Result<i64> {
+pub(super) fn moment(text: &str) -> anyhow::Result<i64> {
     if let Ok(number) = text.parse::<i64>() {
         return Ok(number);
     }

@@ -1,6 +1,6 @@
 //! AU-1 and AU-2: images moved and the platform changed, and the ledger knows.
 
-use super::{intrusion, Lab, same, t};
+use super::{Lab, findings, intrusion, same, t};
 use crate::evidence::{Evidence, Role, whether};
 use crate::sample;
 use crate::target::As;
@@ -141,7 +141,8 @@ pub(super) async fn platform_records(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> 
             if records.is_empty() { Answer::Unknown } else { whether(lacking.is_empty()) },
         ));
     }
-    Ok(())
+    // The settings its events come by.
+    if lab.cluster.is_some() { findings(lab, out, "AU-2").await } else { Ok(()) }
 }
 
 /// One change and the record it must leave.

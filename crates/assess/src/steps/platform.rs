@@ -1,7 +1,7 @@
 //! IA-1: who may come to the management platform, which is the cluster's API server and kubelets, and
 //! Jinwu's own interface.
 
-use super::{Lab, identity, same, t, tls};
+use super::{Lab, findings, identity, same, t, tls};
 use crate::cluster::Who;
 use crate::evidence::{Evidence, Role, whether};
 use crate::target::probe::{self, Port};
@@ -36,7 +36,8 @@ pub(super) async fn mechanism(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         whether(matches!(nobody.status, 401 | 403)),
     ));
     identity::factors(lab, out).await?;
-    kubelets(lab, Role::State, out).await
+    kubelets(lab, Role::State, out).await?;
+    findings(lab, out, "IA-1").await
 }
 
 /// IA-1.C2.

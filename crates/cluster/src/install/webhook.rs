@@ -3,6 +3,7 @@
 
 use super::{GATE, NAMESPACE, SERVICE_PORT, labels};
 use serde_json::{Value, json};
+use std::str::FromStr;
 
 /// Names of the webhooks, which stand before audit annotations and in messages.
 pub const VALIDATING: &str = "admit.jinwu.io";
@@ -29,9 +30,20 @@ pub struct PolicyRules {
     pub open: Vec<Value>,
 }
 
+/// What becomes of a request outside the platform's namespaces while no gate answers. The native policy
+/// holds the controls of pods either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Failure {
+    /// It is refused.
+    #[default]
+    Fail,
+    /// It passes.
+    Ignore,
+}
+
 /// ValidatingWebhookConfiguration and MutatingWebhookConfiguration, with the authority (base64 of PEM)
 /// that signed the gate's certificate.
-pub fn webhooks(authority: &str, policies: &PolicyRules) -> [Value; 2] {
+pub fn webhooks(authority: &str, failure: Failure, policies: &PolicyRules) -> [Value; 2] {
     let client = |path: &str| json!({"caBundle": authority, "service": {"name": GATE, "namespace": NAMESPACE, "path": path, "port": SERVICE_PORT}});
     let hook = |name: &str, path: &str, failure: &str, selector: Value, rules: Value| {
         json!({
@@ -42,16 +54,16 @@ pub fn webhooks(authority: &str, policies: &PolicyRules) -> [Value; 2] {
     };
     let api = "admissionregistration.k8s.io/v1";
     let metadata = json!({"name": GATE, "labels": labels()});
-    let mut pin = hook(MUTATING, "/pin", "Fail", others(), pods());
+    let mut pin = hook(MUTATING, "/pin", failure.as_str(), others(), pods());
     pin["reinvocationPolicy"] = json!("IfNeeded");
     // What is bound already need not be asked about.
     pin["matchConditions"] = json!([{"name": "unpinned", "expression": UNPINNED}]);
     let mut validating = vec![
-        hook(VALIDATING, "/admit", "Fail", others(), namespaced()),
+        hook(VALIDATING, "/admit", failure.as_str(), others(), namespaced()),
         hook(&format!("platform.{VALIDATING}"), "/admit", "Ignore", platform(), namespaced()),
         hook(&format!("cluster.{VALIDATING}"), "/admit", "Ignore", json!({}), cluster_wide()),
     ];
-    for user in users(policies) {
+    for user in users(failure, policies) {
         let mut made = hook(&format!("{}{POLICIES}", user.name), user.path, user.failure, user.selector, json!(user.rules));
         let conditions = [NOT_THE_GATE, NO_QUESTION].into_iter().map(|(name, expression)| (name, expression.to_owned())).chain(user.condition);
         made["matchConditions"] = conditions.map(|(name, expression)| json!({"name": name, "expression": expression})).collect();
@@ -61,6 +73,30 @@ pub fn webhooks(authority: &str, policies: &PolicyRules) -> [Value; 2] {
         json!({"apiVersion": api, "kind": "ValidatingWebhookConfiguration", "metadata": metadata, "webhooks": validating}),
         json!({"apiVersion": api, "kind": "MutatingWebhookConfiguration", "metadata": metadata, "webhooks": [pin]}),
     ]
+}
+
+// === impl Failure ===
+
+impl Failure {
+    /// The word of Kubernetes.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Failure::Fail => "Fail",
+            Failure::Ignore => "Ignore",
+        }
+    }
+}
+
+impl FromStr for Failure {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        match word {
+            "Fail" => Ok(Failure::Fail),
+            "Ignore" => Ok(Failure::Ignore),
+            other => Err(format!("{other}:应为 Fail 或 Ignore / expected Fail or Ignore")),
+        }
+    }
 }
 
 /// A webhook of users' policies.
@@ -76,11 +112,11 @@ struct UserHook {
 
 /// Closed only where a gate that does not answer cannot lock the cluster out of itself: in namespaces that
 /// are not the platform's, and there not for what the cluster's own parts must write to go on.
-fn users(policies: &PolicyRules) -> Vec<UserHook> {
+fn users(failure: Failure, policies: &PolicyRules) -> Vec<UserHook> {
     let (namespaced, cluster) = (in_scope(&policies.closed, "Namespaced"), in_scope(&policies.closed, "Cluster"));
     let hook = |name, path, failure, selector, rules, condition| UserHook { name, path, failure, selector, rules, condition };
     let all = vec![
-        hook("", "/policies/closed", "Fail", others(), namespaced.clone(), Some(("not-vital", format!("!({VITAL})")))),
+        hook("", "/policies/closed", failure.as_str(), others(), namespaced.clone(), Some(("not-vital", format!("!({VITAL})")))),
         hook("vital.", "/policies/closed", "Ignore", others(), namespaced.clone(), Some(("vital", VITAL.to_owned()))),
         hook("platform.", "/policies/closed", "Ignore", platform(), namespaced, None),
         hook("cluster.", "/policies/closed", "Ignore", json!({}), cluster, None),
@@ -170,7 +206,7 @@ mod tests {
     use super::*;
 
     fn names(policies: &PolicyRules) -> Vec<String> {
-        let [validating, _] = webhooks("Y2E=", policies);
+        let [validating, _] = webhooks("Y2E=", Failure::Fail, policies);
         validating["webhooks"].as_array().unwrap().iter().map(|h| format!("{} {}", h["name"].as_str().unwrap(), h["failurePolicy"].as_str().unwrap())).collect()
     }
 
@@ -186,7 +222,7 @@ mod tests {
         // What lies in no namespace never waits for a gate.
         let cluster = names(&PolicyRules { closed: vec![rule("Cluster")], open: vec![] });
         assert_eq!(cluster[none.len()..], ["cluster.policies.admit.jinwu.io Ignore"]);
-        let [validating, _] = webhooks("Y2E=", &PolicyRules { closed: vec![rule("*"), rule("Namespaced")], open: vec![] });
+        let [validating, _] = webhooks("Y2E=", Failure::Fail, &PolicyRules { closed: vec![rule("*"), rule("Namespaced")], open: vec![] });
         assert_eq!(validating["webhooks"][3]["rules"], json!([rule("Namespaced")]));
         assert_eq!(validating["webhooks"][3]["namespaceSelector"], others());
     }

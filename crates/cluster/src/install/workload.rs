@@ -1,6 +1,6 @@
 //! Deployment, Service, secrets, disruption budget of the gate.
 
-use super::{BUNDLE_SECRET, GATE, Installation, NAMESPACE, POD_PORT, SERVER_SECRET, SERVICE_PORT, TLS_SECRET, labels};
+use super::{BUNDLE_SECRET, FAILURE_MEMBER, GATE, Installation, NAMESPACE, POD_PORT, PULL_SECRET, SERVER_SECRET, SERVICE_PORT, TLS_SECRET, labels};
 use serde_json::{Value, json};
 
 pub(super) fn objects(i: &Installation) -> Vec<Value> {
@@ -11,10 +11,10 @@ pub(super) fn objects(i: &Installation) -> Vec<Value> {
     if let Some(address) = &i.server_address {
         way["address"] = json!(address);
     }
-    let mut all = vec![secret(SERVER_SECRET, way), secret(TLS_SECRET, json!({})), secret(BUNDLE_SECRET, json!({}))];
+    let mut all = vec![secret(SERVER_SECRET, way), secret(TLS_SECRET, json!({})), secret(BUNDLE_SECRET, json!({FAILURE_MEMBER: i.failure.as_str()}))];
     if let Some(pull) = &i.pull_secret {
         all.push(json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/dockerconfigjson",
-            "metadata": {"name": "jinwu-pull", "namespace": NAMESPACE, "labels": labels()}, "stringData": {".dockerconfigjson": pull}}));
+            "metadata": {"name": PULL_SECRET, "namespace": NAMESPACE, "labels": labels()}, "stringData": {".dockerconfigjson": pull}}));
     }
     let mut service = json!({"selector": {"app.kubernetes.io/name": GATE}, "ports": [{"name": "https", "port": SERVICE_PORT, "targetPort": "https"}]});
     if let Some(address) = &i.cluster_address {
@@ -59,7 +59,7 @@ fn deployment(i: &Installation) -> Value {
         ]
     });
     if i.pull_secret.is_some() {
-        pod["imagePullSecrets"] = json!([{"name": "jinwu-pull"}]);
+        pod["imagePullSecrets"] = json!([{"name": PULL_SECRET}]);
     }
     json!({
         "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": GATE, "namespace": NAMESPACE, "labels": labels()},

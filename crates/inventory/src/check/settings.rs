@@ -1,68 +1,144 @@
-//! IA-1: settings of the API server and etcd, as far as the API shows them: from the flags of static pods.
-//! A control plane that is not made of pods shows nothing here, and is 待确认, not well.
+//! IA-1, AC-1, AU-2, IP-7: settings of the control plane and of kubelets, wherever they were seen: command lines
+//! of static pods, processes of this machine, `/configz`; and ports that talk to whoever asks. A program
+//! that was not seen is 待确认, not well.
+
+mod control;
+mod kubelet;
 
 use super::{Check, Report};
+use crate::component::{Answer, Flags, Settings};
 use crate::finding::Severity;
 use crate::inventory::Kind;
-use crate::object::Container;
 use jinwu_model::Verdict;
 
 const NEEDS: &[Kind] = &[Kind::Pod];
 
 pub(super) const CHECKS: &[Check] = &[
-    Check { id: "apiserver-settings", clause: "IA-1", needs: NEEDS, expected: ("API server 拒绝匿名、用 TLS 1.2 以上、按 RBAC 鉴权、留审计、静态加密 Secret", "the API server refuses the anonymous, asks for TLS 1.2 or later, authorises by RBAC, audits, and encrypts Secrets at rest"), run: api_server },
-    Check { id: "etcd-settings", clause: "IA-1", needs: NEEDS, expected: ("etcd 要求客户端证书", "etcd asks clients for certificates"), run: etcd },
+    Check { id: "apiserver-settings", clause: "IA-1", needs: NEEDS, expected: ("API server 不为匿名者服务,只用 TLS 1.2 以上与强套件,无静态令牌与明文端口,令牌限时", "the API server serves nobody without credentials, speaks TLS 1.2 or later with strong suites, has neither static tokens nor a plain port, and its tokens end"), run: |r| flags(r, "kube-apiserver", control::API_SERVER) },
+    Check { id: "apiserver-access", clause: "AC-1", needs: NEEDS, expected: ("API server 按 RBAC 鉴权,限制节点,静态加密 Secret", "the API server authorises by RBAC, restricts nodes, and encrypts Secrets at rest"), run: |r| flags(r, "kube-apiserver", control::API_SERVER_ACCESS) },
+    Check { id: "apiserver-audit", clause: "AU-2", needs: NEEDS, expected: ("API server 留审计并送出", "the API server audits, and hands it out"), run: |r| flags(r, "kube-apiserver", control::API_SERVER_AUDIT) },
+    Check { id: "etcd-settings", clause: "IA-1", needs: NEEDS, expected: ("etcd 要求客户端与同伴出示证书", "etcd asks clients and peers for certificates"), run: |r| flags(r, "etcd", control::ETCD) },
+    Check { id: "controller-manager-settings", clause: "IA-1", needs: NEEDS, expected: ("kube-controller-manager 无明文端口,只在本机监听", "kube-controller-manager has no plain port and listens on its own machine"), run: |r| flags(r, "kube-controller-manager", control::CONTROLLER) },
+    Check { id: "controller-manager-access", clause: "AC-1", needs: NEEDS, expected: ("每个控制器用自己的服务账号", "every controller has an account of its own"), run: |r| flags(r, "kube-controller-manager", control::CONTROLLER_ACCESS) },
+    Check { id: "scheduler-settings", clause: "IA-1", needs: NEEDS, expected: ("kube-scheduler 无明文端口,只在本机监听", "kube-scheduler has no plain port and listens on its own machine"), run: |r| flags(r, "kube-scheduler", control::SCHEDULER) },
+    Check { id: "control-plane-profiling", clause: "IP-7", needs: NEEDS, expected: ("剖析接口关闭", "profiling is off"), run: profiling },
+    Check { id: "kubelet-settings", clause: "IA-1", needs: &[Kind::Node], expected: ("kubelet 拒绝匿名,无只读端口,只用 TLS 1.2 以上", "kubelets refuse the anonymous, have no read-only port, and speak TLS 1.2 or later"), run: |r| kubelet::judge(r, kubelet::SETTINGS) },
+    Check { id: "kubelet-access", clause: "AC-1", needs: &[Kind::Node], expected: ("kubelet 由 API server 鉴权", "kubelets ask the API server who may"), run: |r| kubelet::judge(r, kubelet::ACCESS) },
+    Check { id: "kubelet-hardening", clause: "IP-7", needs: &[Kind::Node], expected: ("内核参数不合要求时 kubelet 拒绝启动", "a kubelet does not run where kernel parameters are not as they must be"), run: |r| kubelet::judge(r, kubelet::HARDENING) },
+    Check { id: "unauthenticated-ports", clause: "IA-1", needs: &[Kind::Node], expected: ("没有端口不经鉴别即应答", "no port talks without authentication"), run: ports },
 ];
 
-type Expectation = (&'static str, fn(Option<&str>) -> bool, Severity, (&'static str, &'static str), (&'static str, &'static str));
-
-const API_SERVER: [Expectation; 6] = [
-    ("anonymous-auth", |v| v == Some("false"), Severity::Medium, ("匿名请求被接受,只由 RBAC 约束", "anonymous requests are accepted and held by RBAC alone"), ("设 --anonymous-auth=false,或以 AuthenticationConfiguration 限于健康检查路径", "set --anonymous-auth=false, or limit it to health paths by an AuthenticationConfiguration")),
-    ("tls-min-version", |v| matches!(v, None | Some("VersionTLS12" | "VersionTLS13")), Severity::High, ("接受 TLS 1.2 之前的版本", "accepts versions before TLS 1.2"), ("设 --tls-min-version=VersionTLS12", "set --tls-min-version=VersionTLS12")),
-    ("authorization-mode", |v| v.is_some_and(|v| v.split(',').any(|m| m == "RBAC") && !v.split(',').any(|m| m == "AlwaysAllow")), Severity::High, ("未按 RBAC 鉴权", "does not authorise by RBAC"), ("设 --authorization-mode=Node,RBAC", "set --authorization-mode=Node,RBAC")),
-    ("audit-policy-file", |v| v.is_some(), Severity::Medium, ("没有审计策略,访问不留记录", "no audit policy: access leaves no record"), ("设 --audit-policy-file 与 --audit-log-path", "set --audit-policy-file and --audit-log-path")),
-    ("encryption-provider-config", |v| v.is_some(), Severity::Medium, ("Secret 在 etcd 中未加密", "Secrets lie in etcd unencrypted"), ("设 --encryption-provider-config", "set --encryption-provider-config")),
-    ("token-auth-file", |v| v.is_none(), Severity::High, ("使用静态令牌文件", "uses a file of static tokens"), ("去掉 --token-auth-file", "remove --token-auth-file")),
-];
-
-const ETCD: [Expectation; 2] = [
-    ("client-cert-auth", |v| v == Some("true"), Severity::High, ("不要求客户端证书", "asks for no client certificate"), ("设 --client-cert-auth=true", "set --client-cert-auth=true")),
-    ("listen-client-urls", |v| v.is_some_and(|v| v.split(',').all(|u| u.starts_with("https://"))), Severity::High, ("有明文端口", "has a plain port"), ("只监听 https", "listen on https alone")),
-];
-
-fn api_server(r: &mut Report<'_, '_>) {
-    // A configuration file may say what the flag does not.
-    judge(r, "kube-apiserver", &API_SERVER, &[("anonymous-auth", "authentication-config"), ("authorization-mode", "authorization-config")]);
+/// What became of one setting.
+enum Judged {
+    Good,
+    Bad,
+    /// A file decides, which was not read.
+    Unknown,
 }
 
-fn etcd(r: &mut Report<'_, '_>) {
-    judge(r, "etcd", &ETCD, &[]);
+/// One setting of a program.
+struct Setting<S: ?Sized> {
+    /// What it rests on, by name.
+    names: &'static [&'static str],
+    judge: fn(&S) -> Judged,
+    severity: Severity,
+    actual: (&'static str, &'static str),
+    advice: (&'static str, &'static str),
 }
 
-fn judge(r: &mut Report<'_, '_>, program: &str, expectations: &[Expectation], files: &[(&str, &str)]) {
-    let inventory = r.facts.inventory;
-    let seen: Vec<(String, &Container)> = inventory
-        .pods
-        .iter()
-        .filter(|p| &*p.metadata.namespace == "kube-system" && p.mirror() && p.running())
-        .flat_map(|p| p.spec.containers.iter().filter(|c| c.program() == Some(program)).map(|c| (format!("Pod/{}", p.metadata.place()), c)))
-        .collect();
+type FlagSetting = Setting<Flags>;
+
+const fn bad_if(bad: bool) -> Judged {
+    if bad { Judged::Bad } else { Judged::Good }
+}
+
+fn versions(value: Option<&str>) -> Judged {
+    bad_if(!matches!(value, None | Some("VersionTLS12" | "VersionTLS13" | "TLS1.2" | "TLS1.3" | "")))
+}
+
+/// Suites without forward secrecy or with broken ciphers.
+fn weak_suite(name: &str) -> bool {
+    let name = name.trim();
+    name.starts_with("TLS_RSA_") || ["_RC4_", "_3DES_", "_NULL_", "_DES_"].iter().any(|w| name.contains(w)) || name.ends_with("_CBC_SHA")
+}
+
+fn suites(value: Option<&str>) -> Judged {
+    bad_if(value.is_some_and(|v| v.split(',').any(weak_suite)))
+}
+
+/// Every place where a program was seen, with its flags.
+fn seen(r: &Report<'_, '_>, program: &str) -> Vec<(String, Flags)> {
+    let pods = r.facts.inventory.pods.iter().filter(|p| &*p.metadata.namespace == "kube-system" && p.mirror() && p.running());
+    let mut all: Vec<(String, Flags)> =
+        pods.flat_map(|p| p.spec.containers.iter().filter(|c| c.program() == Some(program)).map(|c| (format!("Pod/{}", p.metadata.place()), Flags::of(c)))).collect();
+    all.extend(r.facts.seen.components.iter().filter(|c| c.program == program).filter_map(|c| match &c.settings {
+        Settings::Flags(flags) => Some((c.place.clone(), flags.clone())),
+        Settings::Kubelet(_) => None,
+    }));
+    all
+}
+
+fn flags(r: &mut Report<'_, '_>, program: &str, settings: &[FlagSetting]) {
+    let seen = seen(r, program);
     if seen.is_empty() {
-        r.say(Verdict::Unconfirmed, Severity::Note, program, (format!("API 中看不到 {program} 的静态容器组"), format!("the API shows no static pod of {program}")), "kube-system: no mirror pod", (
-            "在控制平面节点上核对其配置文件",
-            "check its configuration on the nodes of the control plane",
+        r.say(Verdict::Unconfirmed, Severity::Note, program, (format!("看不到 {program} 的参数:API 中没有它的静态容器组"), format!("the options of {program} are not seen: the API shows no static pod of it")), "kube-system: no mirror pod", (
+            "在控制平面的机器上以 --node-files 运行",
+            "run it with --node-files on a machine of the control plane",
         ));
     }
-    for (asset, container) in seen {
-        for (flag, good, severity, actual, advice) in expectations {
-            let value = container.flag(flag);
-            let asset = asset.clone();
-            let evidence = value.map_or_else(|| format!("--{flag} absent"), |v| format!("--{flag}={v}"));
-            if let Some((_, file)) = files.iter().find(|(f, file)| f == flag && container.flag(file).is_some()) {
-                r.say(Verdict::Unconfirmed, Severity::Note, asset, (format!("由 --{file} 的文件决定,API 中看不到"), format!("the file of --{file} decides, which the API does not show")), evidence, ("在节点上核对该文件", "check that file on the node"));
-            } else if !good(value) {
-                r.fails(*severity, asset, (actual.0.into(), actual.1.into()), evidence, *advice);
+    for (asset, flags) in seen {
+        let evidence = |names: &[&str]| names.iter().map(|n| flags.get(n).map_or_else(|| format!("--{n} absent"), |v| format!("--{n}={v}"))).collect::<Vec<_>>().join(", ");
+        // A file instead of flags: what no flag says is in there.
+        let elsewhere = flags.get("config-file").is_some();
+        let mut good = Vec::new();
+        for setting in settings {
+            let evidence = evidence(setting.names);
+            match (setting.judge)(&flags) {
+                Judged::Good => good.push(evidence),
+                Judged::Bad if !elsewhere || setting.names.iter().any(|n| flags.get(n).is_some()) => {
+                    r.fails(setting.severity, asset.clone(), (setting.actual.0.into(), setting.actual.1.into()), evidence, setting.advice);
+                }
+                Judged::Bad | Judged::Unknown => r.say(Verdict::Unconfirmed, Severity::Note, asset.clone(), ("由未能读取的文件决定".into(), "a file decides that could not be read".into()), evidence, (
+                    "在该机器上以 root 与 --node-files 运行,或核对该文件",
+                    "run it there as root with --node-files, or check that file",
+                )),
             }
         }
+        conform(r, asset, good);
     }
+}
+
+/// What was looked at and is well.
+fn conform(r: &mut Report<'_, '_>, asset: String, good: Vec<String>) {
+    if !good.is_empty() {
+        r.say(Verdict::Conforms, Severity::Note, asset, (format!("{} 项设置符合", good.len()), format!("{} settings conform", good.len())), good.join("\n"), ("", ""));
+    }
+}
+
+fn profiling(r: &mut Report<'_, '_>) {
+    for program in ["kube-apiserver", "kube-controller-manager", "kube-scheduler"] {
+        flags(r, program, control::PROFILING);
+    }
+}
+
+fn ports(r: &mut Report<'_, '_>) {
+    let seen = r.facts.seen;
+    if seen.ports.is_empty() {
+        r.say(Verdict::Unconfirmed, Severity::Note, "cluster", ("没有探测端口".into(), "no port was asked".into()), "", ("在能到达节点的机器上运行", "run it where nodes can be reached"));
+    }
+    let mut good = Vec::new();
+    for port in &seen.ports {
+        match &port.answer {
+            Answer::Refused(said) => good.push(format!("{} ({}): {said}", port.place, port.what)),
+            Answer::Served(said) => r.fails(Severity::High, port.place.clone(), (format!("{}:不经鉴别即应答", port.what), format!("{}: talks without authentication", port.what)), said.clone(), (
+                "关闭该端口,或要求鉴别",
+                "shut the port, or ask for authentication",
+            )),
+            Answer::Silent(why) => r.say(Verdict::Unconfirmed, Severity::Note, port.place.clone(), (format!("{}:没有应答,无从判断", port.what), format!("{}: no answer, nothing is known", port.what)), why.clone(), (
+                "在能到达节点的机器上运行",
+                "run it where nodes can be reached",
+            )),
+        }
+    }
+    conform(r, "cluster".into(), good);
 }

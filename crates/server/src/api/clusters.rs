@@ -5,6 +5,7 @@ mod admission;
 mod entries;
 mod platform;
 mod preview;
+mod uninstall;
 mod watch;
 
 use super::{Answer, ApiError, Call, Endpoint, Who, json};
@@ -56,6 +57,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
     all.extend(watch::endpoints());
     all.extend(entries::endpoints());
     all.extend(preview::endpoints());
+    all.extend(uninstall::endpoints());
     all
 }
 

@@ -88,6 +88,18 @@ impl Clusters {
         Ok(())
     }
 
+    /// Its gates were taken out on purpose: until one reports again their silence says nothing.
+    pub fn left(&self, name: &str) -> Result<(), ClusterError> {
+        let mut state = self.state.write();
+        let mut kept = state.clusters.get(name).cloned().ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;
+        kept.heard = false;
+        self.store.apply(&[Write::put("cluster", name, &kept)?])?;
+        state.clusters.insert(name.to_owned(), kept);
+        drop(state);
+        self.gates.lock().remove(name);
+        Ok(())
+    }
+
     pub(super) fn update<T>(&self, name: &str, change: impl FnOnce(&mut Cluster) -> Result<T, ClusterError>) -> Result<T, ClusterError> {
         let mut state = self.state.write();
         let mut kept = state.clusters.get(name).cloned().ok_or_else(|| ClusterError::Unknown(name.to_owned()))?;

@@ -20,7 +20,7 @@ pub(crate) struct Arguments {
     #[arg(long)]
     out: PathBuf,
     /// API server 主机上的目录 / folder on the API server's host
-    #[arg(long, default_value = "/etc/kubernetes/jinwu")]
+    #[arg(long, default_value = jinwu_cluster::apiserver::FOLDER)]
     folder: String,
     /// 关口服务的 ClusterIP(jinwu cluster install --address)/ ClusterIP of the gate's service
     #[arg(long, default_value = "10.96.0.77")]

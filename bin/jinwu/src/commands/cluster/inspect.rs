@@ -3,7 +3,8 @@
 use crate::output::{say, table};
 use crate::{Common, output};
 use anyhow::Context as _;
-use jinwu_cluster::{collect, connect};
+use jinwu_cluster::settings::Look;
+use jinwu_cluster::{collect, connect, settings, way};
 use jinwu_inventory::rbac::{Paths, Step};
 use jinwu_inventory::{Facts, Finding, Grants, Inventory, Kind, NotRead, Request, Subject, inspect as judge};
 use jinwu_model::{ClauseId, Text, Verdict};
@@ -29,6 +30,12 @@ pub(crate) struct Inspect {
     /// 也列出符合项与基础平台 / what conforms too
     #[arg(long)]
     all: bool,
+    /// 也查看本机(控制平面的机器或节点,root)上各组件的参数与其配置文件 / look at components of this machine too, their options and files: on a machine of the control plane or a node, as root
+    #[arg(long)]
+    node_files: bool,
+    /// 不向节点的端口发请求 / ask no ports of nodes
+    #[arg(long)]
+    no_probe: bool,
 }
 
 #[derive(clap::Args)]
@@ -65,9 +72,17 @@ pub(crate) struct Whose {
 }
 
 impl Access {
-    pub(crate) async fn client(&self) -> anyhow::Result<kube::Client> {
+    fn file(&self) -> Option<PathBuf> {
         let home = || std::env::var_os("HOME").map(|h| PathBuf::from(h).join(".kube/config")).filter(|p| p.is_file());
-        Ok(connect(self.kubeconfig.clone().or_else(home).as_deref()).await?)
+        self.kubeconfig.clone().or_else(home)
+    }
+
+    pub(crate) async fn client(&self) -> anyhow::Result<kube::Client> {
+        Ok(connect(self.file().as_deref()).await?)
+    }
+
+    async fn way(&self) -> anyhow::Result<kube::Config> {
+        Ok(way(self.file().as_deref()).await?)
     }
 
     pub(crate) async fn read(&self) -> anyhow::Result<(Inventory, Vec<NotRead>)> {
@@ -89,7 +104,8 @@ pub(crate) fn warn(common: &Common, not_read: &[NotRead]) {
 pub(crate) async fn inspect(common: &Common, args: Inspect) -> anyhow::Result<ExitCode> {
     let clause = args.clause.map(|c| c.parse::<ClauseId>()).transpose().map_err(anyhow::Error::msg)?;
     let (inventory, not_read) = args.access.read().await?;
-    let findings = judge(&Facts { inventory: &inventory, not_read: &not_read }, clause.as_ref());
+    let seen = settings(&args.access.way().await?, &inventory, Look { kubelets: true, ports: !args.no_probe, this_machine: args.node_files }).await;
+    let findings = judge(&Facts { inventory: &inventory, not_read: &not_read, seen: &seen }, clause.as_ref());
     if common.json {
         output::json(&json!({"version": inventory.version, "notRead": not_read, "findings": findings}));
         return Ok(ExitCode::SUCCESS);

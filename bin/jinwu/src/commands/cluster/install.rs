@@ -6,7 +6,7 @@ use crate::{Common, session};
 use anyhow::Context as _;
 use http::Method;
 use jinwu_cluster::Installation;
-use jinwu_cluster::install::RIGHTS;
+use jinwu_cluster::install::{Failure, RIGHTS};
 use jinwu_identity::AdminRole::SystemAdministrator as System;
 use serde_json::json;
 use std::path::PathBuf;
@@ -33,9 +33,18 @@ pub(crate) struct Arguments {
     /// 拉取关口镜像的凭据(docker 配置文件)/ credential to pull the gate's image: a docker configuration file
     #[arg(long, value_name = "FILE")]
     pull: Option<PathBuf>,
+    /// 关口均不应答时的请求:Fail 拒绝,Ignore 放行(容器组控制项仍由原生策略把守)/ requests while no gate answers: Fail refuses, Ignore lets pass (the native policy still holds the controls of pods)
+    #[arg(long, value_name = "Fail|Ignore", default_value = "Fail")]
+    failure_policy: Failure,
 }
 
 pub(super) async fn install(common: &Common, a: Arguments) -> anyhow::Result<ExitCode> {
+    say!("{}", prepare(common, a, true).await?.manifest());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to install, with a secret of now; without one the cluster is only registered, if it is not.
+pub(super) async fn prepare(common: &Common, a: Arguments, with_secret: bool) -> anyhow::Result<Installation> {
     anyhow::ensure!(
         a.image.contains("@sha256:"),
         "--image {}:须带摘要,否则集群冷启动时无从核对 / needs a digest (…@sha256:…): a cluster that starts cold has nobody to ask",
@@ -49,13 +58,13 @@ pub(super) async fn install(common: &Common, a: Arguments) -> anyhow::Result<Exi
     let server_authority = std::fs::read_to_string(&authority).with_context(|| authority.display().to_string())?;
     let pull_secret = a.pull.map(|p| std::fs::read_to_string(&p).with_context(|| p.display().to_string())).transpose()?;
     let client = session::open(common, System).await?;
-    let known = client.get(&format!("/clusters/{}", escape(&a.name))).await.is_ok();
-    let answer = if known {
-        client.call(Method::POST, &format!("/clusters/{}/secret", escape(&a.name)), Some(&json!({}))).await?
-    } else {
-        client.post("/clusters", &json!({"name": a.name})).await?
+    let path = format!("/clusters/{}", escape(&a.name));
+    let answer = match client.get(&path).await {
+        Ok(_) if with_secret => client.call(Method::POST, &format!("{path}/secret"), Some(&json!({}))).await?,
+        Ok(known) => known,
+        Err(_) => client.post("/clusters", &json!({"name": a.name})).await?,
     };
-    let installation = Installation {
+    Ok(Installation {
         image: a.image,
         server_url: server,
         server_address: a.server_address,
@@ -65,9 +74,8 @@ pub(super) async fn install(common: &Common, a: Arguments) -> anyhow::Result<Exi
         replicas: a.replicas,
         pull_secret,
         cluster_address: a.address,
-    };
-    say!("{}", installation.manifest());
-    Ok(ExitCode::SUCCESS)
+        failure: a.failure_policy,
+    })
 }
 
 fn own_address(common: &Common) -> anyhow::Result<String> {
