@@ -4,6 +4,7 @@ mod audit;
 mod bundle;
 mod images;
 mod people;
+mod policies;
 mod preview;
 mod process;
 mod recheck;
