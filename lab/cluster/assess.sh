@@ -6,25 +6,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . lab/install.sh
+. lab/cluster/checks.sh
 need jq
 work=$(realpath -m "${JINWU_TEST:-$PWD/.jinwu/assess-test}")
 export JINWU_LAB=$work/lab JINWU_HOME=$work/data JINWU_LISTEN=${JINWU_TEST_LISTEN:-127.0.0.1:5745}
 
-passed=0 failed=0
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-  fi
-}
-is() { [ "$1" = "$2" ] || { echo "      expected '$2', got '$1'"; false; }; }
-lab() { bash lab/cluster/lab.sh "$@"; }
-kubectl() { lab kubectl "$@"; }
 
 # Output file, further arguments.
 assess() {
@@ -45,6 +31,8 @@ mkdir -p "$work"
 trap 'lab down; ./x down; rm -rf "$JINWU_HOME"' EXIT
 ./x up --json >"$work/up.json"
 lab up --gvisor --metrics
+# Before the gate that stays: one that comes and goes.
+check 'install, upgrade, uninstall' env JINWU_TEST="$work" JINWU_TEST_LISTEN="$JINWU_LISTEN" bash lab/cluster/install.sh
 lab gate
 # What an operator of a cluster at level 4 has: everything blocks, and a workload scales.
 ./x jinwu cluster enforce lab block >/dev/null
@@ -88,6 +76,6 @@ check 'guard off: a person enters without leave' is "$(jq -r '[.clauses[].steps[
 check 'guard off: IA-3 does not hold' test "$(verdict "$work/off.json" IA-3)" != 符合
 
 check "users' admission policies: the gate answers as the API server does" bash lab/cluster/vap.sh
+check 'the threats of admission' bash lab/cluster/threats.sh
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+finish

@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . lab/install.sh
+. lab/cluster/checks.sh
 need jq
 state=$(realpath -m "${JINWU_LAB:-$PWD/.jinwu/lab}")
 program=${CARGO_TARGET_DIR:-$cache/target}/debug/jinwu
@@ -13,19 +14,6 @@ work=$(mktemp -d)
 started=()
 trap 'for pid in "${started[@]}"; do kill -9 "$pid" 2>/dev/null || true; done; bash lab/cluster/lab.sh kubectl -n kube-system delete lease weak weaker --ignore-not-found >/dev/null; rm -rf "$work"' EXIT
 
-passed=0 failed=0
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-  fi
-}
-is() { [ "$1" = "$2" ] || { echo "      expected '$2', got '${1:0:600}'"; false; }; }
 # On the machine `control`: its network is where processes are looked for.
 on_control() { nsenter -t "$(cat "$state/run/machine.pid")" --net -- "$@"; }
 inspect() { on_control "$program" --data "$work" --json cluster inspect --kubeconfig "$state/pki/admin.kubeconfig" "$@"; }
@@ -58,5 +46,4 @@ check 'and by asking its port' is "$(jq -r "[$settings | select(.check == \"unau
 check 'a scheduler open to the network, its metrics to anybody, is found' is "$(of 不符合 '^Process/kube-scheduler' <<<"$here")" 'control-plane-profiling scheduler-settings'
 check 'a controller manager with an old TLS and one identity for all is found' is "$(of 不符合 '^Process/kube-controller-manager' <<<"$here")" 'control-plane-profiling controller-manager-access controller-manager-settings'
 
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+finish

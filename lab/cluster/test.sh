@@ -8,6 +8,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . lab/install.sh
+. lab/cluster/checks.sh
 . lab/image/build.sh
 here=$PWD/lab/cluster
 . lab/cluster/image.sh
@@ -18,22 +19,6 @@ registry=localhost:${JINWU_LISTEN##*:}
 gvisor=
 [ "${1:-}" != --gvisor ] || gvisor=1
 
-passed=0 failed=0
-lab() { bash lab/cluster/lab.sh "$@"; }
-kubectl() { lab kubectl "$@"; }
-check() {
-  local what=$1
-  shift
-  if "$@"; then
-    passed=$((passed + 1))
-    echo "ok    $what"
-  else
-    failed=$((failed + 1))
-    echo "FAIL  $what"
-  fi
-}
-is() { [ "$1" = "$2" ] || { echo "      expected '$2', got '$1'"; false; }; }
-has() { case $1 in *"$2"*) ;; *) echo "      '$2' is not in '${1:0:300}'"; false ;; esac; }
 
 # What a lab could leave behind on the host.
 traces() {
@@ -62,15 +47,6 @@ address_of() { kubectl -n lab get pod "$1" -o jsonpath='{.status.podIP}'; }
 
 # How many pulls of manifests the ledger has from an address.
 pulled_by() { ./x jinwu --json ledger search --kind pull --since 1h | grep -o '"action":"pull","object":"[^"]*","source":"[^"]*"' | grep -c "\"source\":\"$1\"" || true; }
-# A condition within so many seconds.
-within() {
-  local end=$((SECONDS + $1))
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $SECONDS -lt $end ] || { echo "      not within the time: $*"; return 1; }
-    sleep 0.5
-  done
-}
 top_nodes() { [ "$(kubectl top nodes --no-headers | grep -c ' [0-9]*m ')" -eq 2 ]; }
 replicas() { [ "$(kubectl -n lab get deployment burner -o jsonpath='{.spec.replicas}')" "$@" ]; }
 # A new image in project open, of which no node has the manifest: version. What a node has it does not pull.
@@ -339,5 +315,4 @@ for _ in $(seq 40); do
 done
 check 'nothing is left: processes, mounts, namespaces, cgroups, host network, tunables, folders' is "$left" ''
 
-printf '%s passed, %s failed\n' "$passed" "$failed"
-[ "$failed" -eq 0 ]
+finish
