@@ -74,7 +74,6 @@ for name in "${suites[@]}"; do
       ;;
     cluster)
       suite cluster bash lab/cluster/assess.sh
-      suite install bash lab/cluster/install.sh
       ;;
   esac
 done

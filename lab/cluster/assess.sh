@@ -16,7 +16,7 @@ export JINWU_LAB=$work/lab JINWU_HOME=$work/data JINWU_LISTEN=${JINWU_TEST_LISTE
 assess() {
   local file=$1
   shift
-  lab enter control "$(dirname "$JINWU_HOME")/bin/jinwu" --data "$JINWU_HOME" assess --level 4 --format json --node-files --kubeconfig "$JINWU_LAB/pki/admin.kubeconfig" "$@" >"$file"
+  lab enter control "$(dirname "$JINWU_HOME")/bin/jinwu" --data "$JINWU_HOME" assess --level 4 --format json --cluster lab --node-files --kubeconfig "$JINWU_LAB/pki/admin.kubeconfig" "$@" >"$file"
 }
 verdict() { jq -r --arg id "$2" '.clauses[] | select(.id == $id) | .verdict' "$1"; }
 # What a clause lacks, for whoever reads the failure.

@@ -36,7 +36,10 @@ pub(crate) async fn validating(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Fail
         response = Response::deny(&request.uid, 403, message);
     }
     if !request.is_dry_run() {
-        let records = answer::records(request, &judgement, &rules.bundle.cluster, now());
+        let mut records = answer::records(request, &judgement, &rules.bundle.cluster, now());
+        if response.allowed {
+            records.extend(gate.siblings.look(request).map(|odd| odd.record(&rules.bundle.cluster, now())));
+        }
         if let Err(error) = gate.spool.append(&entries(records)).await {
             response = unrecordable(&rules, request, &judgement, &error, response);
         }

@@ -21,6 +21,7 @@ mod params;
 mod policies;
 mod serve;
 mod server;
+mod siblings;
 mod spool;
 mod state;
 mod sync;

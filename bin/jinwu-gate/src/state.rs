@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::images::Images;
 use crate::names::Namespaces;
 use crate::params::Params;
+use crate::siblings::Siblings;
 use crate::spool::Spool;
 use jinwu_admission::Rules;
 use jinwu_admission::protocol::{GateStatus, WatchStatus};
@@ -30,6 +31,7 @@ pub(crate) struct Gate {
     /// None: no API server is asked anything.
     pub(crate) client: Option<Client>,
     pub(crate) spool: Spool,
+    pub(crate) siblings: Siblings,
     /// Reviews being judged.
     pub(crate) room: Semaphore,
     /// KiB of bodies of reviews being read or judged.
@@ -59,7 +61,7 @@ impl Gate {
         let blocks = Blocks::open(&config.data);
         let (count, audit, leaving) = (Counters::default(), Audit::default(), AtomicBool::new(false));
         let bodies = Semaphore::new(BODIES);
-        Gate { config, rules: RwLock::new(None), images, namespaces, params, client, spool, room, bodies, thinking, count, audit, blocks, leaving }
+        Gate { config, rules: RwLock::new(None), images, namespaces, params, client, spool, siblings: Siblings::default(), room, bodies, thinking, count, audit, blocks, leaving }
     }
 
     pub(crate) fn rules(&self) -> Option<Arc<Rules>> {
