@@ -27,7 +27,7 @@ pub(crate) struct Arguments {
     #[arg(long, default_value_t = 8.0)]
     seconds: f64,
     /// 每秒请求数,依次增加,直到支持不住 / requests a second, one after the other until it gives way
-    #[arg(long, value_delimiter = ',', default_values = ["100", "200", "400", "600", "800"])]
+    #[arg(long, value_delimiter = ',', default_values = ["100", "200", "400", "600", "800", "1000", "1200"])]
     rates: Vec<f64>,
     /// 直接询问 webhook 的速率 / rates at which webhooks are asked directly
     #[arg(long, value_delimiter = ',', default_values = ["100", "200", "1000"])]
