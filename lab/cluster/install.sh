@@ -64,6 +64,25 @@ echo "== manifests"
 kubectl apply -f "$work/gate.yaml" >/dev/null
 check 'the gate is ready' kubectl -n jinwu rollout status deployment/jinwu-gate --timeout=60s
 check 'it refuses' within 20 refused
+# Parameters of users' policies, which the gate was given to read.
+cat >"$work/limits.yaml" <<'END'
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: limits}
+spec:
+  paramKind: {apiVersion: v1, kind: ConfigMap}
+  matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE], resources: [deployments]}]}
+  validations: [{expression: "object.spec.replicas <= int(params.data.most)"}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: limits}
+spec: {policyName: limits, validationActions: [Deny], paramRef: {name: limits, namespace: default, parameterNotFoundAction: Allow}}
+END
+./x jinwu cluster policy add $cluster "$work/limits.yaml" >/dev/null
+jinwu cluster policy rights $cluster --kubeconfig "$kubeconfig" >"$work/rights.yaml"
+check 'it may read the parameters of a policy' kubectl apply -f "$work/rights.yaml"
+./x jinwu cluster policy remove $cluster limits.yaml >/dev/null
 kubectl -n jinwu create configmap theirs --from-literal=a=b >/dev/null
 kubectl create clusterrole jinwu-gate-remove --verb=get --resource=pods >/dev/null
 # Ended by force once the first object is gone.

@@ -6,6 +6,7 @@ pub(crate) mod removal;
 mod webhook;
 mod workload;
 
+pub(crate) use permission::PARAMS;
 pub use permission::{NATIVE, ParamRight, RIGHTS, Right, param_rights};
 pub use webhook::{Failure, MUTATING, PATHS, PLATFORM, POLICIES, PolicyRules, VALIDATING, webhooks};
 

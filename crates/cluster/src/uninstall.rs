@@ -7,9 +7,9 @@
 mod remain;
 
 use crate::install::removal::REMOVAL;
-use crate::install::{BUNDLE_SECRET, GATE, NAMESPACE, NATIVE, PART_OF, PULL_SECRET, SERVER_SECRET, TLS_SECRET};
+use crate::install::{BUNDLE_SECRET, GATE, NAMESPACE, NATIVE, PARAMS, PART_OF, PULL_SECRET, SERVER_SECRET, TLS_SECRET};
 use jinwu_model::Text;
-use kube::api::{Api, DeleteParams, DynamicObject, Preconditions, PropagationPolicy};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Preconditions, PropagationPolicy};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, ResourceExt};
 use serde::Serialize;
@@ -95,6 +95,14 @@ const REST: [Place; 14] = [
     place("", "ServiceAccount", "serviceaccounts", true, REMOVAL),
 ];
 
+/// Bindings first: a role nobody has gives nothing.
+const PARAM_RIGHTS: [Place; 4] = [
+    place(RBAC, "RoleBinding", "rolebindings", true, PARAMS),
+    place(RBAC, "ClusterRoleBinding", "clusterrolebindings", false, PARAMS),
+    place(RBAC, "Role", "roles", true, PARAMS),
+    place(RBAC, "ClusterRole", "clusterroles", false, PARAMS),
+];
+
 const HOME: Place = place("", "Namespace", "namespaces", false, NAMESPACE);
 
 /// Removes everything, and tells `each` of it as it goes.
@@ -123,6 +131,9 @@ pub async fn uninstall(client: &Client, each: &mut impl FnMut(&Done)) -> Result<
     for place in REST {
         tell(remove(client, place).await?);
     }
+    for done in params(client).await? {
+        tell(Some(done));
+    }
     tell(home(client).await?);
     Ok(all)
 }
@@ -144,6 +155,28 @@ pub async fn unguard(client: &Client) -> Result<Vec<Done>, UninstallError> {
         for guard in GUARDS {
             if let Some(Done::Removed(_)) = remove(client, guard).await? {
                 until = Instant::now() + SETTLE;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// What the gate was given to read parameters of users' policies (`cluster policy rights`), in whatever namespace.
+async fn params(client: &Client) -> Result<Vec<Done>, UninstallError> {
+    let only = ListParams::default().fields(&format!("metadata.name={PARAMS}")).labels(&format!("{}={}", PART_OF.0, PART_OF.1));
+    let mut all = Vec::new();
+    for place in PARAM_RIGHTS {
+        // All namespaces.
+        let everywhere = Place { namespaced: false, ..place }.api(client);
+        for found in everywhere.list(&only).await.map_err(|e| place.refused("list", e))? {
+            let api = match found.namespace() {
+                Some(namespace) if place.namespaced => Api::namespaced_with(client.clone(), &namespace, &place.resource()),
+                _ => everywhere.clone(),
+            };
+            match api.delete(PARAMS, &DeleteParams::default()).await {
+                Ok(_) => all.push(Done::Removed([place.kind, &found.namespace().unwrap_or_default(), PARAMS].into_iter().filter(|p| !p.is_empty()).collect::<Vec<_>>().join("/"))),
+                Err(kube::Error::Api(status)) if status.code == 404 => {}
+                Err(error) => return Err(place.refused("delete", error)),
             }
         }
     }
@@ -229,8 +262,12 @@ impl Place {
         if self.namespaced { format!("{}/{NAMESPACE}/{}", self.kind, self.name) } else { format!("{}/{}", self.kind, self.name) }
     }
 
+    fn resource(&self) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.resource)
+    }
+
     fn api(&self, client: &Client) -> Api<DynamicObject> {
-        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.resource);
+        let resource = self.resource();
         if self.namespaced { Api::namespaced_with(client.clone(), NAMESPACE, &resource) } else { Api::all_with(client.clone(), &resource) }
     }
 

@@ -174,7 +174,7 @@ pub struct ParamRight {
 }
 
 /// Name of the roles for parameters.
-const PARAMS: &str = "jinwu-gate-params";
+pub(crate) const PARAMS: &str = "jinwu-gate-params";
 
 /// One ClusterRole, and one Role for every namespace, with their bindings to the gate.
 pub fn param_rights(rights: &[ParamRight]) -> Vec<Value> {
