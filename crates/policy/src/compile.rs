@@ -3,6 +3,7 @@
 use crate::PolicyError;
 use crate::document::{API_VERSION, Document, KIND, KIND_WORKLOAD, Validation};
 use jinwu_cel::{Environment, ObjectType, Program, Type};
+use jinwu_model::Text;
 use std::collections::BTreeMap;
 
 /// Longest expression accepted, bytes.
@@ -30,10 +31,33 @@ pub(crate) struct CompiledValidation {
 
 /// Reads and compiles one document.
 pub(crate) fn compile(yaml: &str, builtin: bool) -> Result<Compiled, PolicyError> {
+    of_document(read(yaml)?, builtin)
+}
+
+/// A document whose expressions cannot be used: every image violates it, and it says why.
+pub(crate) fn violated(yaml: &str, why: &PolicyError) -> Result<Compiled, PolicyError> {
+    let mut document = read(yaml)?;
+    document.spec.match_conditions.clear();
+    document.spec.variables.clear();
+    document.spec.controls.clear();
+    document.spec.validations = vec![Validation {
+        expression: Some("false".into()),
+        each: None,
+        message: Some(Text::new(format!("该策略无法求值,请修改或删除:{why}"), format!("this policy cannot be evaluated, change or remove it: {why}"))),
+        message_expression: None,
+        advice: None,
+    }];
+    of_document(document, false)
+}
+
+fn read(yaml: &str) -> Result<Document, PolicyError> {
     if yaml.len() > 256 << 10 {
         return Err(PolicyError::Yaml(format!("{} bytes are more than 256 KiB", yaml.len())));
     }
-    let document: Document = serde_saphyr::from_str(yaml).map_err(|e| PolicyError::Yaml(e.to_string()))?;
+    serde_saphyr::from_str(yaml).map_err(|e| PolicyError::Yaml(e.to_string()))
+}
+
+fn of_document(document: Document, builtin: bool) -> Result<Compiled, PolicyError> {
     let policy = document.metadata.name.clone();
     let invalid = |detail: String| PolicyError::Invalid { policy: policy.clone(), detail };
     let of_workloads = builtin && document.kind == KIND_WORKLOAD;

@@ -44,10 +44,31 @@ impl PolicySet {
     /// The built-in policies and these custom documents (YAML). A custom policy cannot take a
     /// built-in one's name.
     pub fn load<'a>(custom: impl IntoIterator<Item = &'a str>) -> Result<Self, PolicyError> {
+        Self::collect(custom, |yaml| compile::compile(yaml, false))
+    }
+
+    /// The same with documents that were accepted once, perhaps by an earlier version: one that cannot be
+    /// used any more is violated by every image, and told of in the second part.
+    ///
+    /// # Errors
+    /// One is no policy document at all, or a name stands twice.
+    pub fn load_kept<'a>(custom: impl IntoIterator<Item = &'a str>) -> Result<(Self, Vec<PolicyError>), PolicyError> {
+        let mut unusable = Vec::new();
+        let set = Self::collect(custom, |yaml| {
+            compile::compile(yaml, false).or_else(|error| {
+                let compiled = compile::violated(yaml, &error);
+                unusable.push(error);
+                compiled
+            })
+        })?;
+        Ok((set, unusable))
+    }
+
+    fn collect<'a>(custom: impl IntoIterator<Item = &'a str>, mut compile: impl FnMut(&'a str) -> Result<Compiled, PolicyError>) -> Result<Self, PolicyError> {
         let mut policies = BTreeMap::new();
         let mut hash = sha2::Sha256::new();
         for (yaml, builtin) in BUILTIN.into_iter().map(|y| (y, true)).chain(custom.into_iter().map(|y| (y, false))) {
-            let compiled = compile::compile(yaml, builtin)?;
+            let compiled = if builtin { compile::compile(yaml, true)? } else { compile(yaml)? };
             let id = PolicyId(compiled.document.metadata.name.clone());
             if policies.contains_key(&id) {
                 return Err(PolicyError::Invalid { policy: id.0, detail: "a policy of this name exists already".into() });

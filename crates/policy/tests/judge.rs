@@ -315,6 +315,25 @@ spec:
 }
 
 #[test]
+fn a_kept_document_that_cannot_be_used_any_more_is_violated_and_told_of() {
+    let yaml = |name: &str, expression: &str| {
+        format!(
+            "apiVersion: policy.jinwu.io/v1\nkind: ImagePolicy\nmetadata: {{ name: {name}, title: {{ zh: a, en: a }} }}\nspec:\n  clauses: []\n  gates: [push]\n  modes: {{ \"1\": block, \"2\": block, \"3\": block, \"4\": block }}\n  matchConditions: [{{ name: m, expression: 'gone.one' }}]\n  validations: [{{ expression: '{expression}' }}]\n"
+        )
+    };
+    let (old, good) = (yaml("old", "gone.two"), yaml("good", "true").replace("gone.one", "true"));
+    assert!(PolicySet::load([old.as_str()]).is_err(), "a new one is refused");
+    let (set, unusable) = PolicySet::load_kept([old.as_str(), good.as_str()]).unwrap();
+    assert!(unusable.len() == 1 && unusable[0].to_string().contains("gone"), "{unusable:?}");
+    let scope = Scope { level: ProtectionLevel::ONE, modes: &BTreeMap::new(), exceptions: &[], now: 0 };
+    let decision = judge(&set, Gate::Push, &scope, &facts(&clean()), DecisionId("d".into()));
+    let violated: Vec<_> = decision.violations.iter().map(|v| v.policy.0.as_str()).collect();
+    assert_eq!((decision.permit, violated), (false, vec!["old"]));
+    assert!(decision.violations[0].finding.en.contains("gone"), "{decision:?}");
+    assert!(PolicySet::load_kept(["nonsense"]).is_err());
+}
+
+#[test]
 fn bad_documents_are_refused_with_the_place() {
     let base = |validation: &str| {
         format!(

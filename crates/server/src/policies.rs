@@ -46,11 +46,21 @@ pub struct Snapshot {
     pub generation: u64,
 }
 
+/// With what is stored; a document that this version cannot use is violated by everything, not left out, and
+/// does not keep the server from coming up.
+fn load(custom: &BTreeMap<String, String>) -> Result<PolicySet, PolicyStoreError> {
+    let (set, unusable) = PolicySet::load_kept(custom.values().map(String::as_str))?;
+    for error in unusable {
+        tracing::error!(%error, "a custom policy cannot be used any more: every image violates it until it is changed or removed");
+    }
+    Ok(set)
+}
+
 impl Policies {
     pub fn open(path: &Path) -> Result<Self, PolicyStoreError> {
         let store = Store::open(path)?;
         let custom: BTreeMap<String, String> = store.load("policy")?;
-        let set = Arc::new(PolicySet::load(custom.values().map(String::as_str))?);
+        let set = Arc::new(load(&custom)?);
         let inner = Inner { modes: store.load("modes")?, exceptions: store.load("exception")?, custom, set, store, generation: 1 };
         Ok(Policies { inner: RwLock::new(inner) })
     }
@@ -121,7 +131,7 @@ impl Policies {
         let mut inner = self.inner.write();
         let mut custom = inner.custom.clone();
         custom.insert(name.clone(), yaml.to_owned());
-        let set = PolicySet::load(custom.values().map(String::as_str))?;
+        let set = load(&custom)?;
         inner.store.apply(&[Write::put("policy", &name, &yaml)?])?;
         inner.custom = custom;
         inner.set = Arc::new(set);
@@ -137,7 +147,7 @@ impl Policies {
                 "{name} 不是自定义策略;内置策略只能切换模式 / {name} is no custom policy; built-in ones can be switched, not removed"
             )));
         }
-        let set = PolicySet::load(custom.values().map(String::as_str))?;
+        let set = load(&custom)?;
         inner.store.apply(&[Write::remove("policy", name)])?;
         inner.custom = custom;
         inner.set = Arc::new(set);
