@@ -33,6 +33,13 @@ corpora() {
   fi
 }
 
+# Go is never installed unasked: what is built with it, and from which version on.
+go_present() {
+  command -v go >/dev/null && return
+  say "编译 $1 需要 Go ${2:-1.24} 或更新版本 / building $1 needs Go ${2:-1.24} or later"
+  exit 2
+}
+
 # CEL's conformance vectors, where JINWU_CEL_VECTORS does not name them already.
 vectors() {
   [ -n "${JINWU_CEL_VECTORS:-}" ] && return
@@ -48,10 +55,7 @@ vectors() {
 go_program() {
   local name=$1 module=$2 version=$3
   [ -x "$cache/bin/$name-$version" ] || {
-    command -v go >/dev/null || {
-      say "编译 $name 需要 Go 1.24 或更新版本 / building $name needs Go 1.24 or later"
-      exit 2
-    }
+    go_present "$name"
     say "编译 / building $name $version"
     GOBIN=$cache/go-$name CGO_ENABLED=0 GOFLAGS=-mod=mod go install -ldflags '-s -w' "$module@$version" >"$cache/go.log" 2>&1 || {
       tail -20 "$cache/go.log" >&2
@@ -67,10 +71,7 @@ go_program() {
 kyverno() {
   local version=v1.19.1 work=$cache/go-kyverno listed
   [ -x "$cache/bin/kyverno-$version" ] || {
-    command -v go >/dev/null || {
-      say "编译 kyverno 需要 Go 1.26 或更新版本 / building kyverno needs Go 1.26 or later"
-      exit 2
-    }
+    go_present kyverno 1.26
     say "编译 / building kyverno $version"
     mkdir -p "$work"
     (

@@ -174,17 +174,8 @@ impl Gate {
     fn start(server: &Server) -> anyhow::Result<Gate> {
         let folder = server.folder().join("gate");
         let (way, side) = (folder.join("way"), folder.join("side"));
-        std::fs::create_dir_all(&way)?;
         let image = format!("localhost:5443/open/gate@sha256:{}", "0".repeat(64));
-        let manifest = server.jinwu(&["cluster", "install", CLUSTER, "--image", &image])?;
-        for object in serde_json::Deserializer::from_str(&manifest.replace("---\n", "")).into_iter::<Value>() {
-            let object = object?;
-            if object["metadata"]["name"] == "jinwu-server" {
-                for (name, value) in object["stringData"].as_object().into_iter().flatten() {
-                    std::fs::write(way.join(name), value.as_str().unwrap_or_default())?;
-                }
-            }
-        }
+        crate::jinwu::write_way(&server.install(CLUSTER, &image, &[])?, &way)?;
         server.jinwu(&["cluster", "apiserver", CLUSTER, "--out", &side.display().to_string()])?;
         let identity = [std::fs::read(side.join("client.crt"))?, std::fs::read(side.join("client.key"))?].concat();
         let client = reqwest::Client::builder()

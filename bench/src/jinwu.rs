@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use jinwu_ledger::block::{HEADER, Header};
 use jinwu_model::Record;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -77,9 +78,15 @@ impl Server {
         Ok(out)
     }
 
+    /// The objects `jinwu cluster install` prints, with these further arguments.
+    pub(crate) fn install(&self, cluster: &str, image: &str, more: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let manifest = self.jinwu(&[&["cluster", "install", cluster, "--image", image], more].concat())?;
+        Ok(serde_json::Deserializer::from_str(&manifest.replace("---\n", "")).into_iter().collect::<Result<_, _>>()?)
+    }
+
     /// Pushes an archive with skopeo; its reference by digest.
     pub(crate) fn push(&self, archive: &Path, reference: &str) -> anyhow::Result<String> {
-        let initial: serde_json::Value = serde_json::from_slice(&std::fs::read(self.data.join("initial-credentials.json"))?)?;
+        let initial: Value = serde_json::from_slice(&std::fs::read(self.data.join("initial-credentials.json"))?)?;
         let part = |key: &str| initial["robot"][key].as_str().unwrap_or_default().to_owned();
         let basic = base64::engine::general_purpose::STANDARD.encode(format!("{}:{}", part("name"), part("secret")));
         let (trusted, credentials, digest) = (self.folder.join("trusted"), self.folder.join("auth.json"), self.folder.join("digest"));
@@ -101,6 +108,16 @@ impl Server {
         let repository = reference.split(':').next().unwrap_or(reference);
         Ok(format!("localhost:5443/{repository}@{}", std::fs::read_to_string(&digest)?.trim()))
     }
+}
+
+/// A gate's way to the server, out of an installation's objects into a folder of files.
+pub(crate) fn write_way(objects: &[Value], folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let secret = objects.iter().find(|o| o["metadata"]["name"] == "jinwu-server").context("no secret with the way to the server")?;
+    for (name, value) in secret["stringData"].as_object().into_iter().flatten() {
+        std::fs::write(folder.join(name), value.as_str().unwrap_or_default())?;
+    }
+    Ok(())
 }
 
 fn serve(folder: &Path, data: &Path) -> anyhow::Result<Process> {

@@ -12,12 +12,7 @@ name=jinwu-lab-$(printf %s "$lab" | sha256sum | cut -c1-8)
 programs=$cache/k8s/bin
 nodes=2 gvisor='' bare='' metrics=''
 
-# say, need, next_debian come from install.sh; go is never installed unasked.
-go_present() {
-  command -v go >/dev/null && return
-  say "编译 $1 需要 Go 1.24 或更新版本 / building $1 needs Go 1.24 or later"
-  exit 2
-}
+# say, need, next_debian, go_present come from install.sh.
 # A build must not slow down what else is measured or served here.
 quietly='nice -n 19'
 

@@ -234,8 +234,7 @@ impl Jinwu {
         server.jinwu(&["cluster", "enforce", CLUSTER, "block"])?;
         // The seventeenth check, which the others have not.
         server.jinwu(&["cluster", "switch", CLUSTER, "sandboxed-runtime", "allow"])?;
-        let manifest = server.jinwu(&["cluster", "install", CLUSTER, "--image", &image, "--replicas", "1", "--address", GATE_ADDRESS])?;
-        let manifest = serde_json::Deserializer::from_str(&manifest.replace("---\n", "")).into_iter().collect::<Result<_, _>>()?;
+        let manifest = server.install(CLUSTER, &image, &["--replicas", "1", "--address", GATE_ADDRESS])?;
         Ok(Jinwu { _server: server, manifest, image })
     }
 
@@ -251,11 +250,7 @@ impl Jinwu {
         at_home(cluster, "jinwu", "jinwu-gate")?;
         let token = cluster.kubectl(&["create", "token", "-n", "jinwu", "jinwu-gate", "--duration=1h"], &[])?;
         let way = cluster.folder.join("way");
-        std::fs::create_dir_all(&way)?;
-        let secret = self.manifest.iter().find(|o| o["metadata"]["name"] == "jinwu-server").context("no secret with the way to the server")?;
-        for (name, value) in secret["stringData"].as_object().into_iter().flatten() {
-            std::fs::write(way.join(name), value.as_str().unwrap_or_default())?;
-        }
+        crate::jinwu::write_way(&self.manifest, &way)?;
         let mut command = Command::new(machine::program("jinwu-gate")?);
         command.args(["serve", "--listen", &format!("{GATE_ADDRESS}:443")]).arg("--data").arg(cluster.folder.join("gate")).arg("--server").arg(&way);
         command.arg("--kubeconfig").arg(cluster.kubeconfig("gate", token.trim())?).args(["--image", &self.image]);

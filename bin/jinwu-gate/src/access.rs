@@ -18,9 +18,14 @@ impl Default for Told {
     }
 }
 
+/// Between two reports.
+fn every(gate: &Gate) -> Duration {
+    Duration::from_secs(gate.config.access.clamp(5, 3600))
+}
+
 /// For ever.
 pub(crate) async fn run(gate: Arc<Gate>) {
-    let every = Duration::from_secs(gate.config.access.clamp(5, 3600));
+    let every = every(&gate);
     loop {
         tokio::time::sleep(every).await;
         // Before the first bundle there is nobody to tell, and no event was taken.
@@ -37,7 +42,7 @@ pub(crate) async fn tell(gate: &Gate, last: bool) {
         gate: gate.config.name.clone(),
         from: gate.audit.told.0.swap(to, Ordering::Relaxed),
         to,
-        every: i64::try_from(gate.config.access.clamp(5, 3600) * 1000).unwrap_or(i64::MAX),
+        every: every(gate).as_millis() as i64,
         heard: to - gate.audit.canary.load(Ordering::Relaxed) < HEARD,
         last,
         lost: 0,

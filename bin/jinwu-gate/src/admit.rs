@@ -35,19 +35,24 @@ pub(crate) async fn validating(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Fail
         let message = format!("金吾:该主体已被阻断({0}) / jinwu: this subject is blocked: {0}", block.reason);
         response = Response::deny(&request.uid, 403, message);
     }
+    let odd = if response.allowed && !request.is_dry_run() { gate.siblings.look(request) } else { None };
+    let odd = odd.map(|odd| odd.record(&rules.bundle.cluster, now()));
+    Ok(conclude(gate, &rules, request, &judgement, odd, response).await)
+}
+
+/// Records what was judged, unless it was a dry run, and gives the answer's body. `more` is recorded with it.
+pub(crate) async fn conclude(gate: &Gate, rules: &Rules, request: &Request<'_>, judgement: &Judgement, more: Option<Record>, mut response: Response) -> Vec<u8> {
     if !request.is_dry_run() {
-        let mut records = answer::records(request, &judgement, &rules.bundle.cluster, now());
-        if response.allowed {
-            records.extend(gate.siblings.look(request).map(|odd| odd.record(&rules.bundle.cluster, now())));
-        }
+        let mut records = answer::records(request, judgement, &rules.bundle.cluster, now());
+        records.extend(more);
         if let Err(error) = gate.spool.append(&entries(records)).await {
-            response = unrecordable(&rules, request, &judgement, &error, response);
+            response = unrecordable(rules, request, judgement, &error, response);
         }
     }
     if !response.allowed {
         gate.count.refused.fetch_add(1, Ordering::Relaxed);
     }
-    Ok(response.body())
+    response.body()
 }
 
 /// `/pin`: binds images to digests, refuses nothing.
@@ -89,7 +94,7 @@ pub(crate) fn shed(gate: &Gate, request: &Request<'_>) -> Vec<u8> {
 }
 
 /// What cannot be recorded does not happen, where anything is enforced at all.
-pub(crate) fn unrecordable(rules: &Rules, request: &Request<'_>, judgement: &Judgement, error: &str, mut response: Response) -> Response {
+fn unrecordable(rules: &Rules, request: &Request<'_>, judgement: &Judgement, error: &str, mut response: Response) -> Response {
     tracing::error!(error, "records cannot be kept");
     let enforced = rules.enforcement(&judgement.scope.namespace) == Mode::Block;
     let message = format!("金吾无法写入审计记录:{error} / jinwu cannot keep the audit record: {error}");

@@ -28,10 +28,10 @@ use std::time::Duration;
 /// Files that make up the certificate; `ca.key` is of gates that made their own authority.
 const FILES: [&str; 5] = ["ca.crt", "ca.key", "server.crt", "server.key", "server.stamp"];
 
-/// Between two looks at the webhooks, where nothing is heard of.
-const LOOK: Duration = Duration::from_secs(15);
+/// Between two looks at what the gate keeps in the cluster, where nothing is heard of.
+pub(crate) const LOOK: Duration = Duration::from_secs(15);
 /// How long a bundle may take to reach one replica after another.
-const SPREAD: Duration = Duration::from_secs(2);
+pub(crate) const SPREAD: Duration = Duration::from_secs(2);
 
 pub(crate) struct Keeper {
     client: Client,
@@ -240,13 +240,14 @@ fn policy_rules(gate: &Gate) -> PolicyRules {
 
 /// Until something else is wanted, or it is time for a look.
 async fn until_look(gate: &Gate, put: Option<&PolicyRules>) {
-    let generation = |gate: &Gate| gate.rules().map(|r| r.bundle.generation.clone());
-    let (before, end) = (generation(gate), tokio::time::Instant::now() + LOOK);
+    let (mut before, end) = (gate.generation(), tokio::time::Instant::now() + LOOK);
     while tokio::time::Instant::now() < end {
         tokio::time::sleep(Duration::from_millis(250)).await;
-        if generation(gate) != before && put != Some(&policy_rules(gate)) {
+        let now = gate.generation();
+        if now != before && put != Some(&policy_rules(gate)) {
             return;
         }
+        before = now;
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keeps the native policy in the API server as the bundle has it, and puts it right when it was weakened.
 
-use crate::keeper::{Keeper, covers};
+use crate::keeper::{Keeper, LOOK, SPREAD, covers};
 use crate::state::Gate;
 use futures::StreamExt;
 use jinwu_admission::native::{NAMES, objects};
@@ -12,11 +12,6 @@ use kube::{Client, ResourceExt};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Between two looks, where nothing is heard of.
-const LOOK: Duration = Duration::from_secs(15);
-/// How long a bundle may take to reach one replica after another.
-const SPREAD: Duration = Duration::from_secs(2);
 
 /// Members that only weaken when they are not empty.
 const MUST_BE_EMPTY: [&str; 6] = [
@@ -89,10 +84,8 @@ fn wanted(gate: &Gate) -> Option<[Value; 3]> {
 
 /// Until the bundle asks for something else, or it is time for a look.
 async fn wait(gate: &Gate, have: Option<&[Value; 3]>) {
-    let generation = |gate: &Gate| gate.rules().map(|r| r.bundle.generation.clone());
-    let before = generation(gate);
-    let end = tokio::time::Instant::now() + LOOK;
-    while tokio::time::Instant::now() < end && generation(gate) == before && have.is_some() {
+    let (before, end) = (gate.generation(), tokio::time::Instant::now() + LOOK);
+    while tokio::time::Instant::now() < end && gate.generation() == before && have.is_some() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
 }

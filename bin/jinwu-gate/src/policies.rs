@@ -1,13 +1,13 @@
 //! The webhooks of users' ValidatingAdmissionPolicies.
 
-use crate::admit::{Failure, entries, shed, unrecordable};
+use crate::admit::{Failure, conclude, shed};
 use crate::params::Snapshot;
 use crate::state::{Gate, now};
 use bytes::Bytes;
 use jinwu_admission::check::Read;
 use jinwu_admission::review::{Request, Review, UserInfo};
 use jinwu_admission::users::{self, Asked, Surroundings, Which};
-use jinwu_admission::{Rules, answer};
+use jinwu_admission::Rules;
 use jinwu_cel::{Attributes, AuthorizationDecision, AuthorizationTarget, Authorizer};
 use jinwu_model::DecisionId;
 use jinwu_policy::admission_policy::{ParamQuery, Review as Said};
@@ -50,17 +50,7 @@ pub(crate) async fn validating(gate: &Gate, which: Which, body: Bytes) -> Result
     let workload = Read::of(request).subject(request);
     let id = DecisionId(uuid::Uuid::now_v7().to_string());
     let users = users::judge(&rules, request, workload.as_str(), scope, &said, now(), id);
-    let mut response = users.response(request);
-    if !request.is_dry_run() {
-        let records = answer::records(request, &users.judgement, &rules.bundle.cluster, now());
-        if let Err(error) = gate.spool.append(&entries(records)).await {
-            response = unrecordable(&rules, request, &users.judgement, &error, response);
-        }
-    }
-    if !response.allowed {
-        gate.count.refused.fetch_add(1, Ordering::Relaxed);
-    }
-    Ok(response.body())
+    Ok(conclude(gate, &rules, request, &users.judgement, None, users.response(request)).await)
 }
 
 /// What a request is judged beside itself.

@@ -73,6 +73,11 @@ impl Gate {
         *self.rules.write() = Some(Arc::new(rules));
     }
 
+    /// The generation of the bundle of now; none as long as there is no bundle.
+    pub(crate) fn generation(&self) -> Option<String> {
+        self.rules().map(|r| r.bundle.generation.clone())
+    }
+
     /// The cluster's name, for records; empty as long as there is no bundle.
     pub(crate) fn cluster(&self) -> String {
         self.rules().map(|r| r.bundle.cluster.clone()).unwrap_or_default()
@@ -96,7 +101,7 @@ impl Gate {
     pub(crate) fn status(&self) -> GateStatus {
         GateStatus {
             version: env!("CARGO_PKG_VERSION").into(),
-            generation: self.rules().map(|r| r.bundle.generation.clone()).unwrap_or_default(),
+            generation: self.generation().unwrap_or_default(),
             waiting: self.spool.waiting(),
             reviews: self.count.reviews.load(Ordering::Relaxed),
             refused: self.count.refused.load(Ordering::Relaxed),

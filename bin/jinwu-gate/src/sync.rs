@@ -48,7 +48,7 @@ pub(crate) async fn bundles(gate: Arc<Gate>, server: Arc<Server>, keeper: Option
     let file = gate.config.data.join("bundle.json");
     let mut pause = Duration::from_millis(500);
     loop {
-        let have = gate.rules().map(|r| r.bundle.generation.clone()).unwrap_or_default();
+        let have = gate.generation().unwrap_or_default();
         let answer = server.bundle(&have).await.and_then(|signed| signed.map(|s| Ok((server.verify(&s)?, s))).transpose());
         match answer {
             Ok(newer) => {

@@ -113,7 +113,7 @@ async fn a_flood_is_shed_and_memory_stays_bounded() -> anyhow::Result<()> {
     // Bodies nobody asked for: half a gigabyte at once.
     let client = gate.client(false)?;
     let filler = json!({"metadata": {"name": "big", "annotations": {"a": "x".repeat(4 << 20)}}, "spec": bad_pod()["spec"]});
-    let body = bytes_of(&review("flood", &filler));
+    let body = review("flood", &filler).to_string();
     let flood: Vec<_> = (0..128)
         .map(|_| {
             let (client, url, body) = (client.clone(), gate.url("/admit"), body.clone());
@@ -143,10 +143,6 @@ async fn a_flood_is_shed_and_memory_stays_bounded() -> anyhow::Result<()> {
     assert_eq!(answer(&client, &gate, &review("after", &bad_pod())).await?, (false, 403));
     assert!(begun.elapsed() < Duration::from_secs(2));
     Ok(())
-}
-
-fn bytes_of(review: &Value) -> Vec<u8> {
-    review.to_string().into_bytes()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
