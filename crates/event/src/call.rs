@@ -219,6 +219,9 @@ calls! {
     ProcessVmWritev = 142 "process_vm_writev" Trace (311, 271) { "pid" Number, 0; }
     Kill = 143 "kill" Trace (62, 129) { "pid" Number, 0; "sig" Signal, 1; }
     Tgkill = 144 "tgkill" Trace (234, 131) { "pid" Number, 0; "tid" Number, 1; "sig" Signal, 2; }
+    /// A cgroup comes; its path is text 0.
+    CgroupMkdir = 150 "cgroup_mkdir" Namespace (_, _) { "path" Text, 0; }
+    CgroupRmdir = 151 "cgroup_rmdir" Namespace (_, _) { "path" Text, 0; }
     PidfdGetfd = 145 "pidfd_getfd" Trace (438, 438) { "pidfd" Number, 0; "fd" Number, 1; }
 }
 

@@ -118,7 +118,7 @@ impl NodeEvent {
             created: record.has(flag::CREATED),
             io_uring: record.has(flag::IO_URING),
             compat: record.has(flag::COMPAT),
-            count: 1,
+            count: head.repeat.saturating_add(1),
         }
     }
 

@@ -83,6 +83,7 @@ pub struct Process {
     pub pid_namespace: u32,
     pub mount_namespace: u32,
     pub user_namespace: u32,
+    pub network_namespace: u32,
 }
 
 // === impl Process ===

@@ -39,6 +39,10 @@ layout! {
         gid: u32,
         /// What else is known: FLAG_*.
         flags: u32,
+        /// How many equal ones came before it within the window and were not sent.
+        repeat: u32,
+        /// Process id in its own pid namespace.
+        own_pid: u32,
         /// Which call: CALL_*.
         call: u16,
         /// Where texts begin.
@@ -91,8 +95,6 @@ layout! {
         session: u32,
         /// Process group.
         group: u32,
-        /// Process id in its own pid namespace.
-        own_pid: u32,
         /// Process group in its own pid namespace.
         own_group: u32,
         /// Session in its own pid namespace.
@@ -103,6 +105,8 @@ layout! {
         mount_namespace: u32,
         /// Inode of the user namespace.
         user_namespace: u32,
+        /// Inode of the network namespace.
+        network_namespace: u32,
     }
 }
 

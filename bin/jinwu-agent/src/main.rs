@@ -1,0 +1,4 @@
+//! The sensor of a node.
+#![forbid(unsafe_code)]
+
+fn main() {}
