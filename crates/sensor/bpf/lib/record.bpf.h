@@ -158,6 +158,7 @@ __noinline __u32 walk_path(__u64 dentry_at, __u64 mount_at, __u64 root_dentry, _
 		at &= PATH_MAX_BYTES - 1;
 		w->bytes[at] = '/';
 		bpf_probe_read_kernel(w->bytes + at + 1, length, name);
+		dentry = parent;
 	}
 	return at;
 }
