@@ -1,5 +1,22 @@
-//! The sensor.
+//! The sensor of a node: programs in the kernel ([`bpf/`](https://docs.kernel.org/bpf/)) tell what processes do; here
+//! their records become events, with the process, its ancestors and its container.
+//!
+//! [`Sensor`] belongs to one thread. Who a process is, [`process`] remembers; which container a cgroup is,
+//! [`containers`] finds in the bundles of runtimes, before the container's first instruction.
+
+pub mod bundle;
+pub mod capability;
+pub mod cgroup;
+pub mod containers;
+pub mod hierarchy;
+mod proc;
+pub mod process;
 mod programs {
+    #![allow(missing_debug_implementations, unreachable_pub, clippy::all)]
     include!(concat!(env!("OUT_DIR"), "/sensor.skel.rs"));
 }
-pub use programs::*;
+pub mod sensor;
+pub mod users;
+
+pub use capability::{Capabilities, Rung};
+pub use sensor::{Loss, Notice, Options, Sensor};

@@ -1,0 +1,371 @@
+//! The sensor: loads the kernel's programs, reads their rings, tells events.
+
+use crate::capability::{Capabilities, lsm_listed};
+use crate::containers::{Containers, Known};
+use crate::hierarchy::Hierarchy;
+use crate::process::Processes;
+use crate::programs::{OpenSensorSkel, SensorSkel, SensorSkelBuilder};
+use crate::users::Users;
+use anyhow::{Context as _, Result};
+use jinwu_event::{Call, Class, NodeEvent, Origin, Record, Who};
+use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use std::collections::{BTreeSet, HashMap};
+use std::mem::MaybeUninit;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Most records read in one round.
+const ROUND: usize = 32_768;
+/// Most records kept for a container nobody knows yet.
+const HELD: usize = 8192;
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Name of the node.
+    pub host: String,
+    /// Where the node's file system is seen.
+    pub root: PathBuf,
+    /// Calls that rules ask for in containers, beside those that are always recorded.
+    pub calls: BTreeSet<Call>,
+    /// Calls that are told of the node's own processes.
+    pub node_calls: BTreeSet<Call>,
+    /// Bytes of the telemetry ring, a power of two.
+    pub ring: u32,
+    /// Do not try security hooks.
+    pub no_lsm: bool,
+}
+
+/// Records lost, by container, call and reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loss {
+    pub container: String,
+    pub call: Option<Call>,
+    pub reason: &'static str,
+    pub count: u64,
+}
+
+/// A change a reader of events wants to know of beside them.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    Event(Box<NodeEvent>),
+    /// A container's last cgroup is gone.
+    Gone(Arc<jinwu_event::Container>),
+}
+
+#[derive(Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    /// Time and place of each record.
+    records: Vec<(u64, usize, usize)>,
+}
+
+/// A running sensor. It belongs to one thread.
+pub struct Sensor {
+    options: Options,
+    pub capabilities: Capabilities,
+    skel: SensorSkel<'static>,
+    urgent: RingBuffer<'static>,
+    telemetry: RingBuffer<'static>,
+    batch: Arc<Mutex<Batch>>,
+    pub processes: Processes,
+    pub containers: Containers,
+    users: Users,
+    held: HashMap<u64, Vec<Vec<u8>>>,
+    host: Arc<str>,
+    /// Nanoseconds between boot and 1970.
+    offset: i64,
+    checked: Instant,
+    number: u64,
+    /// Records that are none: a defect of ours.
+    pub unreadable: u64,
+}
+
+fn open() -> Result<OpenSensorSkel<'static>> {
+    // One sensor for the life of a process.
+    let object: &'static mut MaybeUninit<OpenObject> = Box::leak(Box::new(MaybeUninit::uninit()));
+    SensorSkelBuilder::default().open(object).context("the kernel's programs cannot be opened")
+}
+
+fn bytes_of(call: Call, fold: bool, node: bool, urgent: bool) -> [u8; 16] {
+    let capture = call.capture();
+    let number = (call as u16).to_ne_bytes();
+    let (text, directory) = (capture.texts, capture.directories);
+    [
+        number[0],
+        number[1],
+        text[0],
+        text[1],
+        directory[0],
+        directory[1],
+        capture.fd,
+        u8::from(capture.returns_fd),
+        capture.address,
+        capture.buffer,
+        capture.message,
+        capture.open_how,
+        u8::from(node),
+        u8::from(fold),
+        u8::from(urgent),
+        0,
+    ]
+}
+
+/// Nanoseconds from boot to 1970's count.
+fn clock_offset() -> i64 {
+    let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    (wall.tv_sec - boot.tv_sec) * 1_000_000_000 + (wall.tv_nsec - boot.tv_nsec)
+}
+
+// === impl Options ===
+
+impl Options {
+    fn wants(&self, call: Call) -> bool {
+        call.always() || self.calls.contains(&call) || call.class() == Class::Namespace || call.class() == Class::Kernel && call != Call::MemfdCreate
+    }
+}
+
+// === impl Sensor ===
+
+impl Sensor {
+    /// Loads what the kernel takes and attaches it.
+    ///
+    /// # Errors
+    /// When even the lowest rung cannot be had: says what is missing.
+    pub fn start(options: Options) -> Result<Self> {
+        anyhow::ensure!(
+            std::path::Path::new("/sys/kernel/btf/vmlinux").exists(),
+            "this kernel has no type information (/sys/kernel/btf/vmlinux): the sensor needs Linux 5.8 or later built with CONFIG_DEBUG_INFO_BTF"
+        );
+        let hierarchy = Hierarchy::find()?;
+        let lsm = if options.no_lsm { Err("switched off".to_owned()) } else { lsm_listed() };
+        let mut capabilities = Capabilities::new(lsm);
+        let mut open = open()?;
+        {
+            let data = open.maps.rodata_data.as_mut().context("the programs have no settings")?;
+            data.agent = std::process::id();
+            data.hierarchy = hierarchy.controller;
+            data.hierarchy_id = hierarchy.id;
+            data.wake_at = u64::from(options.ring) / 8;
+        }
+        open.maps.telemetry.set_max_entries(options.ring)?;
+        let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
+        fill_captures(&mut skel, &options)?;
+        let batch = Arc::new(Mutex::new(Batch::default()));
+        let reader = |batch: &Arc<Mutex<Batch>>| {
+            let batch = batch.clone();
+            move |data: &[u8]| {
+                if let Ok(mut batch) = batch.lock() {
+                    let from = batch.bytes.len();
+                    let time = data.get(..8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_ne_bytes);
+                    batch.bytes.extend_from_slice(data);
+                    batch.records.push((time, from, data.len()));
+                }
+                0
+            }
+        };
+        let ring = |map: &libbpf_rs::MapMut<'static>| -> Result<RingBuffer<'static>> {
+            // The ring keeps the map's memory, not its descriptor.
+            let handle: &'static MapHandle = Box::leak(Box::new(MapHandle::try_from(map)?));
+            let mut builder = RingBufferBuilder::new();
+            builder.add(handle, reader(&batch))?;
+            Ok(builder.build()?)
+        };
+        let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
+        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone());
+        skel.attach().context("the sensor's programs cannot be attached")?;
+        capabilities.ring_buffer = true;
+        let host = options.host.as_str().into();
+        let mut sensor = Sensor {
+            options,
+            capabilities,
+            skel,
+            urgent,
+            telemetry,
+            batch,
+            processes: Processes::default(),
+            containers,
+            users: Users::default(),
+            held: HashMap::new(),
+            host,
+            offset: clock_offset(),
+            checked: Instant::now(),
+            number: 0,
+            unreadable: 0,
+        };
+        for (id, node) in sensor.containers.all().map(|(id, c)| (id, c.is_node())).collect::<Vec<_>>() {
+            sensor.classify(id, node);
+        }
+        crate::proc::scan(&mut sensor.processes, sensor.offset);
+        Ok(sensor)
+    }
+
+    /// Handles of the programs' maps, for who decides.
+    pub fn maps(&self) -> &crate::programs::SensorMaps<'static> {
+        &self.skel.maps
+    }
+
+    fn classify(&self, cgroup: u64, node: bool) {
+        let what: u32 = if node { 1 } else { 2 };
+        let mut value = [0u8; 16];
+        value[..4].copy_from_slice(&what.to_ne_bytes());
+        // What somebody decided about it already stays.
+        let _ = self.skel.maps.cgroups.update(&cgroup.to_ne_bytes(), &value, MapFlags::NO_EXIST);
+    }
+
+    /// Waits at most `wait` and tells what came. Urgent records wake it.
+    ///
+    /// # Errors
+    /// When the rings cannot be read any more.
+    pub fn round(&mut self, wait: Duration, tell: &mut dyn FnMut(&mut Processes, Notice)) -> Result<usize> {
+        self.urgent.poll(wait).or_else(|e| if e.kind() == libbpf_rs::ErrorKind::Interrupted { Ok(()) } else { Err(e) })?;
+        // Telemetry first: what it tells of a process that began is in the urgent ring by then.
+        let read = self.telemetry.consume_raw_n(ROUND);
+        anyhow::ensure!(read >= 0, "the telemetry ring cannot be read: error {read}");
+        let read = self.urgent.consume_raw();
+        anyhow::ensure!(read >= 0, "the urgent ring cannot be read: error {read}");
+        if self.checked.elapsed() >= Duration::from_secs(1) {
+            self.checked = Instant::now();
+            self.offset = clock_offset();
+            let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+            self.processes.sweep((boot.tv_sec as u64) * 1_000_000_000);
+        }
+        let mut batch = std::mem::take(&mut *self.batch.lock().map_err(|_| anyhow::anyhow!("a reader of a ring panicked"))?);
+        batch.records.sort_by_key(|(time, ..)| *time);
+        let count = batch.records.len();
+        for (_, from, length) in &batch.records {
+            if let Some(bytes) = batch.bytes.get(*from..from + length) {
+                self.take(bytes, true, tell);
+            }
+        }
+        self.release(tell);
+        batch.records.clear();
+        batch.bytes.clear();
+        if let Ok(mut shared) = self.batch.lock() {
+            *shared = batch;
+        }
+        Ok(count)
+    }
+
+    /// What waited for containers that are known now, or have been waited for long enough.
+    fn release(&mut self, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+        let waiting: Vec<u64> = self.held.keys().copied().collect();
+        for cgroup in waiting {
+            let Some(records) = self.held.get(&cgroup) else { continue };
+            let Some(first) = records.first().and_then(|r| Record::read(r)) else { continue };
+            let ancestors = self.ancestors(&first);
+            if matches!(self.containers.of(cgroup, first.head.pid, &ancestors), Known::Settled(_)) || records.len() > HELD {
+                for record in self.held.remove(&cgroup).unwrap_or_default() {
+                    self.take(&record, false, tell);
+                }
+            }
+        }
+    }
+
+    fn ancestors(&self, record: &Record<'_>) -> Arc<[Arc<jinwu_event::Process>]> {
+        self.processes.get((record.head.pid, record.head.started)).map_or_else(|| Arc::from([]), |(_, a)| a)
+    }
+
+    fn take(&mut self, bytes: &[u8], fresh: bool, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+        let Some((record, call)) = Record::read(bytes).and_then(|r| Call::of(r.head.call).map(|c| (r, c))) else {
+            self.unreadable += 1;
+            return;
+        };
+        let head = &record.head;
+        let identity = (head.pid, head.started);
+        let offset = self.offset;
+        let wall = |boot: u64| boot as i64 + offset;
+        if fresh {
+            match call {
+                Call::CgroupMkdir => {
+                    let path = record.text(0).map(String::from_utf8_lossy).unwrap_or_default();
+                    let node = self.containers.made(head.cgroup, &path);
+                    self.classify(head.cgroup, node);
+                }
+                Call::Clone => self.processes.forked(&record, wall(head.started)),
+                Call::Execve if record.program.is_some() => {
+                    self.processes.executed(&record, wall);
+                }
+                _ => {
+                    if self.processes.get(identity).is_none() {
+                        crate::proc::learn(&mut self.processes, &record, offset);
+                    }
+                    self.processes.refresh(&record);
+                }
+            }
+        }
+        if call == Call::CgroupRmdir {
+            if let Some(gone) = self.containers.removed(head.cgroup) {
+                self.users.forget(&gone.id);
+                tell(&mut self.processes, Notice::Gone(gone));
+            }
+            return;
+        }
+        if call == Call::CgroupMkdir {
+            return;
+        }
+        let ancestors = self.ancestors(&record);
+        let container = match self.containers.of(head.cgroup, head.pid, &ancestors) {
+            Known::Settled(container) => container,
+            Known::Waiting(container) if !fresh => container,
+            Known::Waiting(_) => {
+                self.held.entry(head.cgroup).or_default().push(bytes.to_vec());
+                return;
+            }
+        };
+        let users = &mut self.users;
+        if self.processes.get(identity).is_some_and(|(p, _)| p.user.is_none()) {
+            self.processes.name(identity, |process| users.name(&container.id, process));
+        }
+        let Some((process, ancestors)) = self.processes.get(identity) else { return };
+        if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
+            if call == Call::Procexit {
+                self.processes.exited(&record);
+            }
+            return;
+        }
+        self.number += 1;
+        let event = NodeEvent::new(&record, call, Who { process, ancestors, container }, wall(head.time), self.number, self.host.clone());
+        if call == Call::Procexit {
+            self.processes.exited(&record);
+        }
+        tell(&mut self.processes, Notice::Event(Box::new(event)));
+    }
+
+    /// Losses since they were asked for last.
+    pub fn losses(&mut self) -> Vec<Loss> {
+        let map = &self.skel.maps.losses;
+        let keys: Vec<Vec<u8>> = map.keys().collect();
+        let mut losses = Vec::new();
+        for key in keys {
+            let Ok(Some(value)) = map.lookup_and_delete(&key) else { continue };
+            let number = |at: usize, size: usize| key.get(at..at + size).map_or(0, |b| b.iter().rev().fold(0u64, |n, b| n << 8 | u64::from(*b)));
+            losses.push(Loss {
+                container: self.containers.all().find(|(id, _)| *id == number(0, 8)).map_or_else(String::new, |(_, c)| c.id.clone()),
+                call: Call::of(number(8, 2) as u16),
+                reason: match number(10, 2) {
+                    1 => "ring-full",
+                    2 => "rate",
+                    _ => "unknown",
+                },
+                count: value.try_into().map_or(0, u64::from_ne_bytes),
+            });
+        }
+        losses
+    }
+}
+
+fn fill_captures(skel: &mut SensorSkel<'static>, options: &Options) -> Result<()> {
+    for call in Call::ALL.iter().copied().filter(|c| options.wants(*c)) {
+        let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
+        let Some(number) = number else { continue };
+        let fold = matches!(call.class(), Class::File) || matches!(call, Call::Connect);
+        let urgent = matches!(call.class(), Class::Credential | Class::Namespace | Class::Kernel | Class::Trace);
+        let value = bytes_of(call, fold, options.node_calls.contains(&call), urgent);
+        skel.maps.captures.update(&u32::from(number).to_ne_bytes(), &value, MapFlags::ANY)?;
+    }
+    Ok(())
+}
