@@ -20,7 +20,7 @@ impl fmt::Display for Fault {
 const LONGEST: usize = 600;
 
 /// Crates that may have `unsafe` code, each in one place: memory maps, BPF glue, cipher kernels.
-const MAY_BE_UNSAFE: [&str; 1] = ["crates/advisory"];
+const MAY_BE_UNSAFE: [&str; 2] = ["crates/advisory", "crates/sensor"];
 
 /// Who may link the heavy engines, so that nobody else compiles them.
 const HEAVY: [(&str, &str); 2] = [("yara-x", "crates/malware/Cargo.toml"), ("jinwu-malware", "bin/jinwu-scan/Cargo.toml")];

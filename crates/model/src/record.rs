@@ -62,6 +62,20 @@ pub enum Kind {
     Admission,
     /// Leave to enter a running container, and every entering.
     Entry,
+    /// A program started or ended, in a container or where rules ask.
+    Process,
+    /// A file came, changed or went.
+    File,
+    /// A connection, a listening socket, a question to a name server.
+    Network,
+    /// Users, namespaces, mounts, the kernel, other processes.
+    Privilege,
+    /// Something was done to a container because of what it did.
+    Response,
+    /// Alarms about one workload, and how they were dealt with.
+    Incident,
+    /// A node was enrolled, changed or removed; what its sensor reports about itself.
+    Node,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -78,10 +92,11 @@ pub enum Outcome {
 // === impl Kind ===
 
 impl Kind {
-    pub const ALL: [Kind; 22] = [
+    pub const ALL: [Kind; 29] = [
         Kind::Login, Kind::Logout, Kind::Token, Kind::Push, Kind::Pull, Kind::Delete, Kind::Denial, Kind::Alarm,
         Kind::Interception, Kind::Policy, Kind::Exception, Kind::Account, Kind::Robot, Kind::Project, Kind::Grant,
         Kind::Scan, Kind::Assessment, Kind::Ledger, Kind::System, Kind::Cluster, Kind::Admission, Kind::Entry,
+        Kind::Process, Kind::File, Kind::Network, Kind::Privilege, Kind::Response, Kind::Incident, Kind::Node,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -108,6 +123,13 @@ impl Kind {
             Kind::Cluster => "cluster",
             Kind::Admission => "admission",
             Kind::Entry => "entry",
+            Kind::Process => "process",
+            Kind::File => "file",
+            Kind::Network => "network",
+            Kind::Privilege => "privilege",
+            Kind::Response => "response",
+            Kind::Incident => "incident",
+            Kind::Node => "node",
         }
     }
 }

@@ -12,6 +12,8 @@ pub enum SubjectKind {
     User,
     /// A robot account: programs, CI.
     Robot,
+    /// A user in a container, or of a node: `user@namespace/pod/container`.
+    Process,
     /// Jinwu itself (start-up repair, sealing, collection).
     System,
 }
@@ -48,6 +50,7 @@ impl fmt::Display for Subject {
             SubjectKind::Anonymous => write!(f, "anonymous({})", self.name),
             SubjectKind::User => f.write_str(&self.name),
             SubjectKind::Robot => write!(f, "robot:{}", self.name),
+            SubjectKind::Process => f.write_str(&self.name),
             SubjectKind::System => write!(f, "system:{}", self.name),
         }
     }

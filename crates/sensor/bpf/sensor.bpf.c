@@ -4,5 +4,6 @@
  */
 #include "process.bpf.h"
 #include "syscall.bpf.h"
+#include "network.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

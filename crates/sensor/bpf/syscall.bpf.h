@@ -7,6 +7,7 @@
 #define O_ACCMODE 3
 #define O_CREAT 0100
 #define O_TRUNC 01000
+#define FMODE_CREATED 0x100000
 
 static __always_inline unsigned long argument(struct pt_regs *regs, __u32 place)
 {
@@ -139,6 +140,8 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long result)
 		/* Opened to be read, and told a moment ago. */
 		__u64 flags = call == CALL_OPEN ? r->args[1] : r->args[2];
 		describe_inode(s, BPF_CORE_READ(file, f_inode));
+		if (BPF_CORE_READ(file, f_mode) & FMODE_CREATED)
+			r->flags |= FLAG_CREATED;
 		if (!(flags & (O_ACCMODE | O_CREAT | O_TRUNC)) && capture->fold && folded(r, 0, flags & O_ACCMODE))
 			return 0;
 	}

@@ -9,13 +9,16 @@ pub mod capability;
 pub mod cgroup;
 pub mod containers;
 pub mod hierarchy;
+pub mod meter;
 mod proc;
 pub mod process;
 mod programs {
     #![allow(missing_debug_implementations, unreachable_pub, clippy::all)]
     include!(concat!(env!("OUT_DIR"), "/sensor.skel.rs"));
 }
+pub mod respond;
 pub mod sensor;
+pub mod snapshot;
 pub mod users;
 
 pub use capability::{Capabilities, Rung};

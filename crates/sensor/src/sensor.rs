@@ -177,7 +177,14 @@ impl Sensor {
         let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
         let containers = Containers::new(options.root.clone(), hierarchy.mount.clone());
         skel.attach().context("the sensor's programs cannot be attached")?;
-        capabilities.ring_buffer = true;
+        match attach_dns(&skel, &hierarchy) {
+            Ok(link) => {
+                capabilities.cgroup_hooks = true;
+                // For as long as the process lives.
+                std::mem::forget(link);
+            }
+            Err(error) => capabilities.note("dns", false, format!("questions to name servers are not seen, containers cannot be isolated: {error:#}")),
+        }
         let host = options.host.as_str().into();
         let mut sensor = Sensor {
             options,
@@ -356,6 +363,14 @@ impl Sensor {
         }
         losses
     }
+}
+
+/// Cgroup hooks exist in the unified hierarchy alone.
+fn attach_dns(skel: &SensorSkel<'static>, hierarchy: &Hierarchy) -> Result<libbpf_rs::Link> {
+    use std::os::fd::AsRawFd as _;
+    anyhow::ensure!(hierarchy.controller == 0, "this node has no unified cgroup hierarchy");
+    let folder = std::fs::File::open(&hierarchy.mount)?;
+    Ok(skel.progs.dns_asked.attach_cgroup(folder.as_raw_fd())?)
 }
 
 fn fill_captures(skel: &mut SensorSkel<'static>, options: &Options) -> Result<()> {
