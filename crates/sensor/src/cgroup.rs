@@ -21,15 +21,14 @@ pub fn place(path: &str) -> Place {
             place.pod = Some(pod);
         }
         let name = part.strip_suffix(".scope").unwrap_or(part);
-        let (prefix, id) = name.rsplit_once('-').unwrap_or(("", name));
-        // cgroupfs paths of CRI plugins may be written `slice:prefix:id`.
-        let (prefix, id) = id.rsplit_once(':').map_or((prefix, id), |(before, id)| (before.rsplit(':').next().unwrap_or(prefix), id));
+        // `prefix-id`, or `slice:prefix:id` where a CRI plugin manages cgroups itself.
+        let (prefix, id) = name.rfind(['-', ':']).and_then(|at| Some((name.get(..at)?, name.get(at + 1..)?))).unwrap_or(("", name));
         if id.len() != 64 || !id.bytes().all(|b| b.is_ascii_hexdigit()) || prefix.ends_with("conmon") {
             continue;
         }
         place.container = Some(id.to_owned());
         place.runtime = match prefix {
-            "cri-containerd" => Runtime::Containerd,
+            _ if prefix.ends_with("cri-containerd") => Runtime::Containerd,
             "crio" => Runtime::CriO,
             "docker" => Runtime::Docker,
             "libpod" => Runtime::Podman,

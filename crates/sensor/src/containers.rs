@@ -14,6 +14,7 @@ pub const PATIENCE: Duration = Duration::from_millis(200);
 const PAUSE: Duration = Duration::from_millis(20);
 
 struct Cgroup {
+    path: String,
     container: Arc<Container>,
     /// When it was seen first, and looked for last.
     first: Instant,
@@ -82,7 +83,7 @@ impl Containers {
             },
         };
         let node = container.is_node();
-        self.cgroups.insert(id, Cgroup { container, first: Instant::now(), looked: None, settled });
+        self.cgroups.insert(id, Cgroup { path: path.to_owned(), container, first: Instant::now(), looked: None, settled });
         node
     }
 
@@ -135,6 +136,10 @@ impl Containers {
         Known::Waiting(cgroup.container.clone())
     }
 
+    pub fn node(&self) -> Arc<Container> {
+        self.node.clone()
+    }
+
     pub fn is_node(&self, id: u64) -> Option<bool> {
         self.cgroups.get(&id).map(|c| c.container.is_node())
     }
@@ -142,6 +147,21 @@ impl Containers {
     /// Cgroups of a container.
     pub fn cgroups(&self, container: &str) -> Vec<u64> {
         self.cgroups.iter().filter(|(_, c)| c.container.id == container).map(|(id, _)| *id).collect()
+    }
+
+    /// Folder of a container's cgroup: the outermost of those it has, which holds the others.
+    pub fn folder(&self, container: &str) -> Option<PathBuf> {
+        let paths = self.cgroups.values().filter(|c| c.container.id == container).map(|c| c.path.as_str());
+        paths.min_by_key(|p| p.len()).map(|p| self.mount.join(p.trim_start_matches('/')))
+    }
+
+    /// The container whose id begins so, or whose name this is; none if there are several.
+    pub fn find(&self, text: &str) -> Option<Arc<Container>> {
+        let all: std::collections::BTreeMap<&str, &Arc<Container>> =
+            self.cgroups.values().map(|c| &c.container).filter(|c| !c.is_node()).map(|c| (c.id.as_str(), c)).collect();
+        let mut found = all.values().filter(|c| !text.is_empty() && (c.id.starts_with(text) || c.name == text));
+        let first = found.next()?;
+        found.next().is_none().then(|| Arc::clone(first))
     }
 
     /// Every cgroup with its container; those of the node too.

@@ -56,7 +56,7 @@ fn read(pid: u32, offset: i64) -> Option<(u64, Process)> {
     let arguments = std::fs::read(format!("{folder}/cmdline")).unwrap_or_default();
     let mut arguments = words(&arguments).filter(|w| !w.is_empty());
     let link = |what: &str| std::fs::read_link(format!("{folder}/{what}")).ok().map(|p| p.to_string_lossy().into_owned());
-    let namespace = |what: &str| link(&format!("ns/{what}")).and_then(|l| l.trim_end_matches(']').rsplit('[').next()?.parse().ok()).unwrap_or_default();
+    let namespace = |what: &str| namespace(pid, what);
     let login = std::fs::read_to_string(format!("{folder}/loginuid")).ok().and_then(|t| t.trim().parse::<u32>().ok());
     let process = Process {
         pid,
@@ -86,4 +86,10 @@ fn read(pid: u32, offset: i64) -> Option<(u64, Process)> {
         ..Process::default()
     };
     Some((started, process))
+}
+
+/// Inode of a namespace; 0 where it cannot be read.
+pub(crate) fn namespace(pid: u32, what: &str) -> u32 {
+    let link = std::fs::read_link(format!("/proc/{pid}/ns/{what}")).unwrap_or_default();
+    link.to_string_lossy().trim_end_matches(']').rsplit('[').next().and_then(|n| n.parse().ok()).unwrap_or_default()
 }

@@ -1,12 +1,12 @@
 //! What is done to a container.
 
 use anyhow::{Context as _, Result, bail};
-use libbpf_rs::{Link, MapCore as _, MapFlags, ProgramMut};
+use libbpf_rs::{Link, MapFlags, ProgramMut};
 use rustix::process::{Pid, PidfdFlags, Signal};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::IpAddr;
 use std::os::fd::AsRawFd as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long a container's processes may take to stand still or to end.
@@ -70,15 +70,6 @@ fn stat(pid: u32) -> Option<Vec<String>> {
 /// Nanoseconds since boot, to the hundredth of a second.
 fn start_of(pid: u32) -> Option<u64> {
     stat(pid)?.get(19)?.parse::<u64>().ok().map(|t| t * 10_000_000)
-}
-
-/// Folder of the container's cgroup: the outermost that holds the container alone.
-///
-/// # Errors
-/// When the container has no cgroup any more.
-pub fn folder(mount: &Path, paths: &[String]) -> Result<PathBuf> {
-    let path = paths.iter().min_by_key(|p| p.len()).context("the container has no cgroup any more: it has ended")?;
-    Ok(mount.join(path.trim_start_matches('/')))
 }
 
 /// Stands every process of a container still, or lets them go on.

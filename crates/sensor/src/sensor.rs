@@ -328,6 +328,8 @@ impl Sensor {
             self.processes.name(identity, |process| users.name(&container.id, process));
         }
         let Some((process, ancestors)) = self.processes.get(identity) else { return };
+        // What a runtime does before the container's own program starts is the node's doing.
+        let container = if sets_up(&process, &ancestors) { self.containers.node() } else { container };
         if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
             if call == Call::Procexit {
                 self.processes.exited(&record);
@@ -363,6 +365,14 @@ impl Sensor {
         }
         losses
     }
+}
+
+/// A process of the runtime in the container's cgroup: its program was started in the file system of the shim that
+/// started it, and none of its ancestors was started in another one. Who enters the node's file system from inside a
+/// container has an ancestor there.
+fn sets_up(process: &jinwu_event::Process, ancestors: &[Arc<jinwu_event::Process>]) -> bool {
+    let mounts = process.mount_namespace;
+    mounts != 0 && !ancestors.is_empty() && ancestors.iter().all(|a| a.mount_namespace == mounts || a.mount_namespace == 0)
 }
 
 /// Cgroup hooks exist in the unified hierarchy alone.
