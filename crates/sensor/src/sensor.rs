@@ -153,7 +153,7 @@ impl Sensor {
         }
         open.maps.telemetry.set_max_entries(options.ring)?;
         let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
-        fill_captures(&mut skel, &options)?;
+        fill_captures(&skel, &options)?;
         let batch = Arc::new(Mutex::new(Batch::default()));
         let reader = |batch: &Arc<Mutex<Batch>>| {
             let batch = batch.clone();
@@ -210,9 +210,23 @@ impl Sensor {
         Ok(sensor)
     }
 
-    /// Handles of the programs' maps, for who decides.
-    pub fn maps(&self) -> &crate::programs::SensorMaps<'static> {
-        &self.skel.maps
+    /// Programs and maps, for who decides.
+    pub fn skel(&self) -> &SensorSkel<'static> {
+        &self.skel
+    }
+
+    /// Nanoseconds since boot of a time in nanoseconds since 1970.
+    pub fn since_boot(&self, time: i64) -> u64 {
+        (time - self.offset).max(0) as u64
+    }
+
+    /// Other calls are wanted from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn want(&mut self, calls: BTreeSet<Call>) -> Result<()> {
+        self.options.calls = calls;
+        fill_captures(&self.skel, &self.options)
     }
 
     fn classify(&self, cgroup: u64, node: bool) {
@@ -383,13 +397,13 @@ fn attach_dns(skel: &SensorSkel<'static>, hierarchy: &Hierarchy) -> Result<libbp
     Ok(skel.progs.dns_asked.attach_cgroup(folder.as_raw_fd())?)
 }
 
-fn fill_captures(skel: &mut SensorSkel<'static>, options: &Options) -> Result<()> {
-    for call in Call::ALL.iter().copied().filter(|c| options.wants(*c)) {
+fn fill_captures(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
+    for call in Call::ALL.iter().copied() {
         let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
         let Some(number) = number else { continue };
         let fold = matches!(call.class(), Class::File) || matches!(call, Call::Connect);
         let urgent = matches!(call.class(), Class::Credential | Class::Namespace | Class::Kernel | Class::Trace);
-        let value = bytes_of(call, fold, options.node_calls.contains(&call), urgent);
+        let value = if options.wants(call) { bytes_of(call, fold, options.node_calls.contains(&call), urgent) } else { [0; 16] };
         skel.maps.captures.update(&u32::from(number).to_ne_bytes(), &value, MapFlags::ANY)?;
     }
     Ok(())
