@@ -15,6 +15,7 @@ use jinwu_node::response::Response;
 use local::Question;
 use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -82,7 +83,17 @@ struct Run {
     no_lsm: bool,
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match command() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{}", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command() -> Result<()> {
     let filter = tracing_subscriber::EnvFilter::try_from_env("JINWU_LOG").unwrap_or_else(|_| "info".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let arguments = Arguments::parse();
@@ -123,6 +134,7 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
     let store = match &spool {
         Some(spool) => recorder::Store::Spool(spool.clone()),
         None => {
+            std::fs::create_dir_all(data.join("keys"))?;
             let key = jinwu_trust::SigningKey::load_or_create(&data.join("keys/ledger.pem"))?;
             recorder::Store::Ledger(jinwu_ledger::Ledger::open(jinwu_ledger::Config::under(data, key))?)
         }
