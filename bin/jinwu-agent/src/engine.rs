@@ -4,13 +4,14 @@ use crate::local::{Control, Said};
 use crate::recorder::Recorder;
 use crate::spool::Lane;
 use anyhow::{Context as _, Result};
-use jinwu_event::{Call, Container, NodeEvent, Process, Verdict};
+use jinwu_event::{Call, Container, Layer, NodeEvent, Process, Verdict};
 use jinwu_model::Mode;
 use jinwu_node::judge::{Finding, Judge};
 use jinwu_node::record::{State, Writer, always};
 use jinwu_node::response::{Command, Response};
 use jinwu_node::{Folder, Settings};
 use jinwu_sensor::process::Processes;
+use jinwu_sensor::files::{self, Hold, What};
 use jinwu_sensor::{Notice, Options, Sensor, meter, respond, snapshot};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -53,6 +54,12 @@ pub(crate) struct Config {
     pub(crate) no_lsm: bool,
 }
 
+/// What watches files.
+pub(crate) struct Files {
+    pub(crate) marks: files::Marks,
+    pub(crate) seen: std::sync::mpsc::Receiver<files::Seen>,
+}
+
 struct Engine {
     config: Config,
     judge: Judge,
@@ -69,6 +76,13 @@ struct Engine {
     todo: Vec<(NodeEvent, Finding)>,
     out: Vec<jinwu_node::protocol::Entry>,
     kept: Vec<jinwu_node::protocol::Entry>,
+    files: Option<Files>,
+    /// Containers whose file systems are watched.
+    held: BTreeSet<String>,
+    /// Processes that took or made connections, with the other end: what they write came from there.
+    connected: HashMap<u32, (bool, String)>,
+    /// Where malicious content was seen, by hash.
+    spread: HashMap<String, BTreeSet<String>>,
     measured: BTreeMap<String, Value>,
     mounts: meter::Mounts,
     number: u64,
@@ -83,13 +97,26 @@ pub(crate) fn now() -> i64 {
 ///
 /// # Errors
 /// The sensor cannot be started, or its rings cannot be read any more.
-pub(crate) fn run(config: Config, settings: Settings, generation: String, recorder: Recorder, counters: Arc<Counters>, control: &Control, stop: &AtomicBool) -> Result<()> {
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn run(config: Config, settings: Settings, generation: String, recorder: Recorder, counters: Arc<Counters>, files: Result<Files, String>, control: &Control, stop: &AtomicBool) -> Result<()> {
     let secrets = jinwu_secrets::Scanner::new().context("the rules for secrets do not load")?;
     let (judge, warnings) = Judge::new(&jinwu_detect::content::node(), settings)?;
     for warning in warnings {
         tracing::warn!(%warning, "rules");
     }
     let mut sensor = start(&config, &judge)?;
+    let files = match files {
+        Ok(files) => {
+            sensor.capabilities.fanotify = true;
+            let why = "what is written in a container is judged, and held where that is asked (fanotify); while the sensor does not run, nothing is held";
+            sensor.capabilities.note("files", true, why);
+            Some(files)
+        }
+        Err(why) => {
+            sensor.capabilities.note("files", false, why);
+            None
+        }
+    };
     let mut engine = Engine {
         config,
         judge,
@@ -104,6 +131,10 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         todo: Vec::new(),
         out: Vec::new(),
         kept: Vec::new(),
+        files,
+        held: BTreeSet::new(),
+        connected: HashMap::new(),
+        spread: HashMap::new(),
         measured: BTreeMap::new(),
         mounts: meter::Mounts::find(),
         number: 0,
@@ -116,6 +147,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
     let (mut measured, mut looked) = (Instant::now() - MEASURE, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         sensor.round(Duration::from_millis(20), &mut |processes, notice| engine.take(processes, notice))?;
+        engine.files(&mut sensor);
         engine.respond(&mut sensor);
         if looked.elapsed() >= LOSSES {
             looked = Instant::now();
@@ -142,7 +174,7 @@ fn start(config: &Config, judge: &Judge) -> Result<Sensor> {
         host: config.node.clone(),
         root: config.root.clone(),
         calls: judge.calls(),
-        node_calls: BTreeSet::from([Call::Execve, Call::Procexit, Call::Setns, Call::Ptrace, Call::InitModule, Call::FinitModule, Call::Bpf]),
+        node_calls: BTreeSet::from([Call::Execve, Call::Procexit, Call::Ptrace, Call::InitModule, Call::FinitModule, Call::Bpf]),
         ring: config.ring,
         no_lsm: config.no_lsm,
     })
@@ -154,7 +186,15 @@ impl Engine {
     fn take(&mut self, _: &mut Processes, notice: Notice) {
         let event = match notice {
             Notice::Event(event) => *event,
+            Notice::Root(container, pid) => {
+                self.hold(&container, pid);
+                return;
+            }
             Notice::Gone(container) => {
+                if let Some(files) = &self.files {
+                    files.marks.forget(&container.id);
+                }
+                self.held.remove(&container.id);
                 self.started.remove(&container.id);
                 self.measured.remove(&container.id);
                 self.paused.remove(&container.id);
@@ -163,8 +203,10 @@ impl Engine {
             }
         };
         self.counters.events.fetch_add(1, Ordering::Relaxed);
+        self.notice(&event);
         let mut findings = self.judge.judge(&event);
         findings.extend(self.at_start(&event));
+        findings.extend(self.drifted(&event));
         let state = match event.verdict {
             Verdict::Denied | Verdict::Killed => State::Stopped,
             _ if !findings.is_empty() => State::Suspicious,
@@ -209,6 +251,142 @@ impl Engine {
             responses: if mode == Mode::Block { BTreeSet::from([Response::Snapshot, Response::Stop]) } else { BTreeSet::new() },
             decision: jinwu_model::DecisionId(format!("{}-{:x}-{:x}-start", event.host, event.time, event.number)),
         })
+    }
+
+    /// What later events are judged by: connections, and roots that were in place before the sensor.
+    fn notice(&mut self, event: &NodeEvent) {
+        if event.container.is_node() {
+            return;
+        }
+        if event.call == Call::Execve && !self.held.contains(&event.container.id) {
+            self.hold(&event.container.clone(), event.process.pid);
+        }
+        let taken = matches!(event.call, Call::Accept | Call::Accept4);
+        if (taken || event.call == Call::Connect)
+            && let Some(remote) = event.socket.as_ref().and_then(|s| s.remote).filter(|r| !r.ip().is_loopback())
+        {
+            if self.connected.len() > 65_536 {
+                self.connected.clear();
+            }
+            self.connected.insert(event.process.pid, (taken, remote.to_string()));
+        }
+    }
+
+    /// Watches the file systems of a container.
+    fn hold(&mut self, container: &Container, pid: u32) {
+        let Some(files) = &self.files else { return };
+        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+        if modes.drift == Mode::Allow && modes.malware == Mode::Allow {
+            return;
+        }
+        match files.marks.hold(&container.id, pid, Hold { drift: modes.drift, malware: modes.malware }) {
+            Ok(missed) => {
+                self.held.insert(container.id.clone());
+                if !missed.is_empty() {
+                    self.own("files-partly-watched", json!({"container": container.id, "missed": missed}));
+                }
+            }
+            Err(error) => tracing::warn!(container = container.id, error = format!("{error:#}"), "files of a container are not watched"),
+        }
+    }
+
+    /// A program that did not come with the image was started: made in the container, from a volume or from memory.
+    fn drifted(&mut self, event: &NodeEvent) -> Option<Finding> {
+        let container = &event.container;
+        if !matches!(event.call, Call::Execve) || event.failed() || container.is_node() || event.verdict == Verdict::Denied {
+            return None;
+        }
+        let program = &event.process.program;
+        // Copied up for its rights or name alone, a file keeps its time; the container's own started after it.
+        let changed = container.started.or_else(|| event.ancestors.iter().filter(|a| a.own_pid == 1).map(|a| a.started).next()).is_none_or(|s| event.process.program_modified >= s);
+        let drifted = match program.layer {
+            Layer::Upper => changed,
+            Layer::Outside | Layer::Memfd => true,
+            Layer::Lower | Layer::Unknown => false,
+        };
+        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+        if !drifted || modes.drift == Mode::Allow {
+            return None;
+        }
+        let path = program.path.as_deref().unwrap_or_default();
+        Some(Finding {
+            rule: "drift".into(),
+            priority: "Critical",
+            mode: modes.drift,
+            output: format!("镜像之外的程序被执行 / a program that did not come with the image was started: {path} ({:?})", program.layer),
+            guidance: None,
+            tags: vec!["drift".into()],
+            responses: if modes.drift == Mode::Block { BTreeSet::from([Response::Kill]) } else { BTreeSet::new() },
+            decision: jinwu_model::DecisionId(format!("{}-{:x}-{:x}-drift", event.host, event.time, event.number)),
+        })
+    }
+
+    /// What happened to written files.
+    fn files(&mut self, sensor: &mut Sensor) {
+        let Some(files) = &self.files else { return };
+        let seen: Vec<files::Seen> = files.seen.try_iter().take(4096).collect();
+        for seen in seen {
+            let Some(container) = sensor.containers.find(&seen.container) else { continue };
+            let Some(event) = sensor.event_of(&seen, &container) else { continue };
+            let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+            let name = event.number;
+            let mut finding = |rule: &str, mode: Mode, output: String, responses: BTreeSet<Response>| Finding {
+                rule: rule.into(),
+                priority: "Critical",
+                mode,
+                output,
+                guidance: None,
+                tags: vec!["MC-2".into()],
+                responses,
+                decision: jinwu_model::DecisionId(format!("{}-{:x}-{name:x}-{rule}", event.host, event.time)),
+            };
+            match &seen.what {
+                What::Written => {
+                    self.counters.events.fetch_add(1, Ordering::Relaxed);
+                    for found in self.judge.judge(&event) {
+                        self.todo.push((event.clone(), found));
+                    }
+                    if let Some(event) = self.folder.take(event) {
+                        self.out.push(self.writer.event(&event, State::Normal));
+                    }
+                }
+                What::Malicious(rules) => {
+                    let (way, from) = self.way(&seen, &container);
+                    let output = format!("{way}: {} ({}), sha256 {}, {from}", seen.path, rules.join(", "), seen.sha256.as_deref().unwrap_or_default());
+                    let responses = self.judge.settings().responses.get("malware").cloned().unwrap_or_default();
+                    let found = finding("malware", modes.malware, output, if modes.malware == Mode::Block { responses } else { BTreeSet::new() });
+                    self.todo.push((event, found));
+                }
+                What::DriftRefused => {
+                    let found = finding("drift", Mode::Block, format!("镜像之外的程序没有被执行 / a program that did not come with the image was not started: {}", seen.path), BTreeSet::new());
+                    self.todo.push((event, found));
+                }
+                What::Refused(why) => {
+                    let found = finding("malware", Mode::Block, format!("没有被执行或解释 / not started, not interpreted: {}: {why}", seen.path), BTreeSet::new());
+                    self.todo.push((event, found));
+                }
+            }
+        }
+    }
+
+    /// How malicious content came: uploaded to a server in the container, downloaded by it, spread from another container,
+    /// or written by something of its own.
+    fn way(&mut self, seen: &files::Seen, container: &Container) -> (&'static str, String) {
+        let hash = seen.sha256.clone().unwrap_or_default();
+        if self.spread.len() > 16_384 {
+            self.spread.clear();
+        }
+        let places = self.spread.entry(hash).or_default();
+        let other = places.iter().find(|c| **c != container.id).cloned();
+        places.insert(container.id.clone());
+        if let Some(other) = other {
+            return ("恶意代码横向扩散 / malicious code spread from another container", format!("from {}", other.get(..12).unwrap_or(&other)));
+        }
+        match self.connected.get(&seen.writer) {
+            Some((true, remote)) => ("恶意代码上传 / malicious code was uploaded", format!("from {remote}")),
+            Some((false, remote)) => ("恶意代码下载 / malicious code was downloaded", format!("from {remote}")),
+            None => ("恶意代码写入 / malicious code was written", String::new()),
+        }
     }
 
     /// Carries out what findings ask for, then records them with what was done.

@@ -5,6 +5,7 @@ mod engine;
 mod local;
 mod metrics;
 mod recorder;
+mod scanner;
 mod spool;
 mod uplink;
 
@@ -78,6 +79,9 @@ struct Run {
     /// 离线时遥测最多占用的磁盘,MiB / disk for telemetry while the server is away, MiB
     #[arg(long, default_value_t = 512)]
     spool: u64,
+    /// jinwu-scan 的位置;缺省在同一目录 / where jinwu-scan is; beside this program by default
+    #[arg(long)]
+    scanner: Option<PathBuf>,
     /// 不使用安全钩子,即使内核有 / without security hooks even where the kernel has them
     #[arg(long, hide = true)]
     no_lsm: bool,
@@ -150,6 +154,7 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
     let uplink = spool.filter(|_| server.join("url").exists()).map(|spool| (server, node.clone(), spool, asker, recorder.clone()));
     let stopper = stop.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let files = watch_files(options.scanner.clone(), runtime.handle().clone(), stop.clone());
     std::thread::Builder::new().name("uplink".into()).spawn(move || {
         runtime.block_on(async move {
             if let Some((server, node, spool, asker, recorder)) = uplink {
@@ -160,10 +165,27 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
         });
     })?;
     let config = engine::Config { node, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
-    engine::run(config, settings, String::new(), recorder, counters, &control, &stop)?;
+    engine::run(config, settings, String::new(), recorder, counters, files, &control, &stop)?;
     let _ = std::fs::remove_file(socket);
     let _ = recording.join();
     Ok(())
+}
+
+/// Starts what watches written files, or says why it cannot be.
+fn watch_files(scanner: Option<PathBuf>, runtime: tokio::runtime::Handle, stop: Arc<AtomicBool>) -> Result<engine::Files, String> {
+    let program = scanner
+        .or_else(scanner::program)
+        .ok_or("没有找到 jinwu-scan(与 jinwu-agent 同一目录,或 --scanner):写入的文件不检查 / jinwu-scan was not found (beside jinwu-agent, or --scanner): written files are not judged")?;
+    let parts = jinwu_sensor::files::open().map_err(|e| format!("{e:#}"))?;
+    scanner::start(parts.judge, program, runtime).map_err(|e| e.to_string())?;
+    let gate = parts.gate;
+    let run = move || {
+        if let Err(error) = gate.run(&stop) {
+            tracing::error!(error = format!("{error:#}"), "files are not watched any more");
+        }
+    };
+    std::thread::Builder::new().name("files".into()).spawn(run).map_err(|e| e.to_string())?;
+    Ok(engine::Files { marks: parts.marks, seen: parts.seen })
 }
 
 /// Until somebody ends the process.

@@ -51,6 +51,8 @@ pub struct Loss {
 #[derive(Clone, Debug)]
 pub enum Notice {
     Event(Box<NodeEvent>),
+    /// A runtime has put a container's root in place; its own program has not begun. The process is in it.
+    Root(Arc<jinwu_event::Container>, u32),
     /// A container's last cgroup is gone.
     Gone(Arc<jinwu_event::Container>),
 }
@@ -118,6 +120,12 @@ fn clock_offset() -> i64 {
     let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
     (wall.tv_sec - boot.tv_sec) * 1_000_000_000 + (wall.tv_nsec - boot.tv_nsec)
+}
+
+/// Nanoseconds since 1970.
+fn clock_now() -> i64 {
+    let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    wall.tv_sec * 1_000_000_000 + wall.tv_nsec
 }
 
 // === impl Options ===
@@ -343,7 +351,14 @@ impl Sensor {
         }
         let Some((process, ancestors)) = self.processes.get(identity) else { return };
         // What a runtime does before the container's own program starts is the node's doing.
-        let container = if sets_up(&process, &ancestors) { self.containers.node() } else { container };
+        let container = if sets_up(&process, &ancestors) {
+            if call == Call::PivotRoot && head.result == 0 && !container.is_node() {
+                tell(&mut self.processes, Notice::Root(container, head.pid));
+            }
+            self.containers.node()
+        } else {
+            container
+        };
         if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
             if call == Call::Procexit {
                 self.processes.exited(&record);
@@ -356,6 +371,43 @@ impl Sensor {
             self.processes.exited(&record);
         }
         tell(&mut self.processes, Notice::Event(Box::new(event)));
+    }
+
+    /// An event of what fanotify saw: a file that was written, or a refused start or read of one. None where nobody knows
+    /// the process.
+    pub fn event_of(&mut self, seen: &crate::files::Seen, container: &Arc<jinwu_event::Container>) -> Option<NodeEvent> {
+        let wrote = matches!(seen.what, crate::files::What::Written | crate::files::What::Malicious(_));
+        let started = self.processes.started(seen.pid).unwrap_or_default();
+        let (process, ancestors) = self.processes.get((seen.pid, started)).unwrap_or_else(|| {
+            let process = jinwu_event::Process { pid: seen.pid, ..jinwu_event::Process::default() };
+            (Arc::new(process), Arc::from([]))
+        });
+        self.number += 1;
+        Some(NodeEvent {
+            number: self.number,
+            time: if wrote { seen.written } else { clock_now() },
+            host: self.host.clone(),
+            call: if wrote { Call::Written } else { Call::Execve },
+            result: if wrote { 0 } else { -1 },
+            args: [0; 6],
+            texts: [None, None],
+            paths: [Some(seen.path.clone()), None],
+            target: None,
+            file: Some(jinwu_event::File { path: Some(seen.path.clone()), inode: seen.inode, written: true, layer: jinwu_event::Layer::Upper, mode: 0o100_644, ..jinwu_event::File::default() }),
+            socket: None,
+            data: Vec::new(),
+            extra: None,
+            tid: process.pid,
+            process,
+            ancestors,
+            container: container.clone(),
+            origin: Origin::Fanotify,
+            verdict: if wrote { jinwu_event::Verdict::Passed } else { jinwu_event::Verdict::Denied },
+            created: false,
+            io_uring: false,
+            compat: false,
+            count: 1,
+        })
     }
 
     /// Losses since they were asked for last.
