@@ -273,7 +273,7 @@ impl Compiler {
                 Right::Operand(right) => against(source, &left, check.operator, right)?,
                 _ => test::build(left.kind, left.list, check.operator, check.quantifier, &values)?,
             };
-            Ok(program::Check { left: left.operand, test })
+            Ok((left.operand, test))
         };
         program.add_check(key, types, make).map_err(|message| format!("{name}: {message}").into())
     }

@@ -31,6 +31,11 @@ struct PathNode {
     ends: bool,
 }
 
+/// Whether `text` is of `pattern`, by fnmatch's rules without flags: `*` matches `/` too.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    Glob::new(pattern, false).holds(text)
+}
+
 // === impl Glob ===
 
 impl Glob {

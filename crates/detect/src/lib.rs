@@ -32,6 +32,7 @@ pub mod yaml;
 
 pub use audit::AuditEvent;
 pub use evaluate::Scratch;
+pub use glob::matches as glob_matches;
 pub use event::{Event, FieldValue};
 pub use guidance::Guidance;
 pub use loader::RuleFile;

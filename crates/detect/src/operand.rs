@@ -12,7 +12,7 @@ const MAX_TEXT: usize = 64 << 10;
 const MAX_LIST: usize = 1024;
 
 /// A compiled operand.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Compiled {
     Field(FieldId, Argument),
     Literal(Box<str>),
@@ -20,7 +20,7 @@ pub(crate) enum Compiled {
     Transform(Transform, Box<[Compiled]>),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Transform {
     ToLower,
     ToUpper,

@@ -29,6 +29,8 @@ pub(crate) enum Node {
 pub(crate) struct Check {
     pub(crate) left: Compiled,
     pub(crate) test: Test,
+    /// Which left side it is, among those of the program.
+    pub(crate) value: u32,
 }
 
 /// All conditions of a source.
@@ -39,6 +41,8 @@ pub(crate) struct Program {
     facts: Vec<Facts>,
     known: HashMap<Node, NodeId>,
     known_checks: HashMap<String, NodeId>,
+    /// Left sides, each once.
+    lefts: HashMap<Compiled, u32>,
 }
 
 /// What is known of a node before any event: for which event types it can hold, and can fail.
@@ -64,6 +68,11 @@ impl Program {
         self.nodes.len()
     }
 
+    /// How many different left sides there are.
+    pub(crate) fn values(&self) -> usize {
+        self.lefts.len()
+    }
+
     /// Event types the condition can hold for.
     pub(crate) fn types(&self, id: NodeId) -> EventTypes {
         self.facts.get(id.0 as usize).map_or(EventTypes::All, |f| f.holds.clone())
@@ -84,13 +93,15 @@ impl Program {
     }
 
     /// The node of a comparison; `key` says which comparisons are the same.
-    pub(crate) fn add_check(&mut self, key: String, types: EventTypes, make: impl FnOnce() -> Result<Check, String>) -> Result<NodeId, String> {
+    pub(crate) fn add_check(&mut self, key: String, types: EventTypes, make: impl FnOnce() -> Result<(Compiled, Test), String>) -> Result<NodeId, String> {
         if let Some(id) = self.known_checks.get(&key) {
             return Ok(*id);
         }
-        let check = make()?;
+        let (left, test) = make()?;
+        let next = self.lefts.len() as u32;
+        let value = *self.lefts.entry(left.clone()).or_insert(next);
         let index = self.checks.len() as u32;
-        self.checks.push(check);
+        self.checks.push(Check { left, test, value });
         let fails = types.clone().complement();
         let id = self.add(Node::Check(index), Facts { depth: 1, holds: types, fails });
         self.known_checks.insert(key, id);

@@ -10,7 +10,7 @@ use crate::output::Output;
 use crate::problem::{Place, Problem, Problems};
 use crate::program::{NodeId, Program};
 use crate::sequence::Sequence;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Falco's priorities, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -145,8 +145,7 @@ impl RuleSet {
 
     /// [`evaluate`](Self::evaluate) with memory that is used again, for the hot path.
     pub fn evaluate_with<'r, E: Event>(&'r self, event: &E, scratch: &mut Scratch, mut found: impl FnMut(Match<'r>)) {
-        let program = self.program(event.source());
-        scratch.begin(program);
+        let mut evaluation = scratch.begin(self.program(event.source()), event);
         let typed = event.kind().and_then(|kind| self.by_type.get(kind));
         let (some, all) = match event.source() {
             Source::Audit => (Default::default(), self.rules_of(Source::Audit)),
@@ -163,7 +162,7 @@ impl RuleSet {
                 (None, None) => break,
             };
             let Some(rule) = next.and_then(|i| self.rules.get(*i as usize)) else { continue };
-            if rule.enabled && scratch.holds(program, rule.condition, event) {
+            if rule.enabled && evaluation.holds(rule.condition) {
                 found(Match { rule });
             }
         }
@@ -171,23 +170,24 @@ impl RuleSet {
 
     /// The first enabled rule that holds.
     pub fn first<E: Event>(&self, event: &E) -> Option<&Rule> {
-        let program = self.program(event.source());
         let mut scratch = Scratch::default();
-        scratch.begin(program);
+        let mut evaluation = scratch.begin(self.program(event.source()), event);
         self.rules_of(event.source())
             .iter()
             .filter_map(|i| self.rules.get(*i as usize))
-            .find(|rule| rule.enabled && scratch.holds(program, rule.condition, event))
+            .find(|rule| rule.enabled && evaluation.holds(rule.condition))
     }
 
-    /// Event types any enabled rule of node events can hold for: what a sensor must deliver.
-    /// `None` when a rule is not bound to types.
-    pub fn event_types(&self) -> Option<std::collections::BTreeSet<&str>> {
-        let on = |i: &u32| self.rules.get(*i as usize).is_some_and(|r| r.enabled);
-        if self.everything.iter().any(on) {
-            return None;
+    /// Event types any enabled rule or sequence of node events can hold for: what a sensor must
+    /// deliver. `None` when one is not bound to types.
+    pub fn event_types(&self) -> Option<BTreeSet<Box<str>>> {
+        let program = self.program(Source::Syscall);
+        let rules = self.rules.iter().filter(|r| r.enabled && r.source == Source::Syscall).map(|r| r.event_types.clone());
+        let steps = self.sequences.iter().filter(|s| s.enabled && s.source == Source::Syscall).flat_map(|s| &s.steps);
+        match rules.chain(steps.map(|s| program.types(s.condition))).fold(EventTypes::none(), EventTypes::union) {
+            EventTypes::Only(names) => Some(names),
+            EventTypes::All | EventTypes::Except(_) => None,
         }
-        Some(self.by_type.iter().filter(|(_, rules)| rules.iter().any(on)).map(|(t, _)| &**t).collect())
     }
 
     pub(crate) fn program(&self, source: Source) -> &Program {

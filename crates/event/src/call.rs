@@ -20,6 +20,7 @@ pub enum Input {
     Buffer,
     /// `O_*`, in the structure `open_how` if it is a pointer.
     OpenFlags,
+    /// `struct open_how`. In a record its flags stand in its place, its mode in the next argument's.
     OpenHow,
     /// `S_I*`.
     Mode,

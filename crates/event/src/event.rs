@@ -51,6 +51,8 @@ pub struct NodeEvent {
     pub process: Arc<Process>,
     /// Parent first.
     pub ancestors: Arc<[Arc<Process>]>,
+    /// The process a call of [`Class::Trace`](crate::Class) is about, where the sensor knows it.
+    pub target: Option<Arc<Process>>,
     pub tid: u32,
     pub container: Arc<Container>,
     pub origin: Origin,
@@ -75,6 +77,34 @@ pub struct Who {
 // === impl NodeEvent ===
 
 impl NodeEvent {
+    /// A call of which nothing else is known. `time` is nanoseconds since 1970.
+    pub fn bare(call: Call, who: Who, time: i64, host: Arc<str>) -> Self {
+        NodeEvent {
+            number: 1,
+            time,
+            host,
+            call,
+            result: 0,
+            args: [0; 6],
+            texts: [None, None],
+            paths: [None, None],
+            file: None,
+            socket: None,
+            data: Vec::new(),
+            tid: who.process.pid,
+            process: who.process,
+            ancestors: who.ancestors,
+            target: None,
+            container: who.container,
+            origin: Origin::Syscall,
+            verdict: Verdict::Passed,
+            created: false,
+            io_uring: false,
+            compat: false,
+            count: 1,
+        }
+    }
+
     /// From a record. `time` is nanoseconds since 1970.
     pub fn new(record: &Record<'_>, call: Call, who: Who, time: i64, number: u64, host: Arc<str>) -> Self {
         let head = &record.head;
@@ -111,6 +141,7 @@ impl NodeEvent {
             data,
             process: who.process,
             ancestors: who.ancestors,
+            target: None,
             tid: head.tid,
             container: who.container,
             origin: Origin::of(head.origin).unwrap_or(Origin::Syscall),

@@ -7,14 +7,19 @@
 
 pub mod call;
 pub mod container;
+pub mod dns;
 pub mod event;
+mod fields;
 pub mod header;
 pub mod layout;
+mod names;
+pub mod needed;
 pub mod process;
 pub mod record;
 
 pub use call::{Call, Class};
 pub use container::{Container, Mount, Pod, Runtime};
 pub use event::{NodeEvent, Socket, Who};
+pub use needed::needed;
 pub use process::{File, Layer, Process};
 pub use record::{Head, Origin, Program, Record, Verdict};

@@ -1,8 +1,9 @@
 //! Fields of node events (`syscall`): the names, types and restrictions of libsinsp and of the
-//! container plugin for every field the default rules use, and their close kin.
+//! container plugin for every field the default rules use, their close kin, and `jinwu.*`, which
+//! Falco does not know.
 //!
-//! No event source exists here yet; rules over these fields load, are checked and compiled.
-//! Durations and times are nanoseconds, `fd.*net` are the addresses that a network is asked to hold.
+//! `jinwu-event` answers them. Durations and times are nanoseconds, `fd.*net` are the addresses that
+//! a network is asked to hold.
 
 use super::{Definition, FieldId, Kind, Takes};
 
@@ -115,6 +116,32 @@ fields! {
     FdUid "fd.uid" Text Nothing free,
     GroupGid "group.gid" Number Nothing free,
     GroupName "group.name" Text Nothing free,
+    JinwuCompat "jinwu.compat" Flag Nothing free,
+    JinwuContainerHandler "jinwu.container.handler" Text Nothing free,
+    JinwuContainerResolved "jinwu.container.resolved" Flag Nothing free,
+    JinwuDnsName "jinwu.dns.name" Text Nothing free,
+    JinwuDnsType "jinwu.dns.type" Text Nothing free,
+    JinwuFileCreated "jinwu.file.created" Flag Nothing free,
+    JinwuFileLayer "jinwu.file.layer" Text Nothing free,
+    JinwuFileType "jinwu.file.type" Text Nothing free,
+    JinwuFileWritten "jinwu.file.written" Flag Nothing free,
+    JinwuIoUring "jinwu.io_uring" Flag Nothing free,
+    JinwuOrigin "jinwu.origin" Text Nothing free,
+    JinwuProcEntered "jinwu.proc.entered" Flag Nothing free,
+    JinwuProcLayer "jinwu.proc.layer" Text Nothing free,
+    JinwuProcMountNamespace "jinwu.proc.mount_namespace" Number Nothing free,
+    JinwuProcParentUid "jinwu.proc.parent_uid" Number Nothing free,
+    JinwuProcPidNamespace "jinwu.proc.pid_namespace" Number Nothing free,
+    JinwuProcSetuid "jinwu.proc.setuid" Flag Nothing free,
+    JinwuProcStdinSocket "jinwu.proc.stdin_socket" Flag Nothing free,
+    JinwuProcStdoutSocket "jinwu.proc.stdout_socket" Flag Nothing free,
+    JinwuProcUserNamespace "jinwu.proc.user_namespace" Number Nothing free,
+    JinwuProcWritten "jinwu.proc.written" Flag Nothing free,
+    JinwuResult "jinwu.result" Text Nothing free,
+    JinwuTargetExepath "jinwu.target.exepath" Text Nothing free,
+    JinwuTargetName "jinwu.target.name" Text Nothing free,
+    JinwuTargetPid "jinwu.target.pid" Number Nothing free,
+    JinwuVerdict "jinwu.verdict" Text Nothing free,
     K8sDeploymentName "k8s.deployment.name" Text Nothing free,
     K8sNsLabel "k8s.ns.label" Text Key free,
     K8sNsName "k8s.ns.name" Text Nothing free,

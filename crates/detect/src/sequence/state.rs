@@ -48,13 +48,12 @@ impl Sequences {
     /// [`observe`](Self::observe) with memory that is used again.
     pub fn observe_with<'r, E: Event>(&mut self, rules: &'r RuleSet, event: &E, time: i64, scratch: &mut Scratch) -> Vec<SequenceMatch<'r>> {
         let mut found = Vec::new();
-        let program = rules.program(event.source());
-        scratch.begin(program);
+        let mut evaluation = scratch.begin(rules.program(event.source()), event);
         for sequence in rules.sequences() {
             if !sequence.enabled || sequence.source != event.source() {
                 continue;
             }
-            let holds: Vec<bool> = sequence.steps.iter().map(|s| scratch.holds(program, s.condition, event)).collect();
+            let holds: Vec<bool> = sequence.steps.iter().map(|s| evaluation.holds(s.condition)).collect();
             if !holds.contains(&true) {
                 continue;
             }

@@ -159,7 +159,7 @@ fn only_rules_of_the_event_s_type_are_asked_and_order_is_kept() {
     assert_eq!(set.event_types(), None);
     let mut set = load(&file);
     assert!(set.set_enabled("r", false) && set.set_enabled("notopen", false) && !set.set_enabled("?", false));
-    assert_eq!(set.event_types(), Some(["execve", "open"].into()));
+    assert_eq!(set.event_types(), Some(["execve".into(), "open".into()].into()));
     assert_eq!(set.first(&event("a", "x")).map(|r| r.name.as_str()), Some("exec"));
 }
 

@@ -1,0 +1,113 @@
+//! Every field of [`SyscallField`] over a [`NodeEvent`], with Falco's meanings.
+//!
+//! What differs from Falco, and why:
+//!
+//! - `fd.name`, `fd.directory` and `fd.filename` of a file have two values where the path as given leads elsewhere
+//!   (symbolic links): a comparison holds if it holds for one of them, so that a link is no way around a rule.
+//! - A call that was held up, or would be, counts as if it had succeeded (`fd.num`, `evt.rawres`, `evt.res`,
+//!   `evt.failed`): rules ask for success, and what was prevented must not be silent. `jinwu.verdict` and
+//!   `jinwu.result` say what was.
+//! - `fd.*.name` asks for a name of an address. The only one known is the API server's, from the environment that
+//!   Kubernetes gives to containers; every other is absent.
+
+mod container;
+mod evt;
+mod fd;
+mod own;
+mod process;
+mod user;
+
+use crate::event::NodeEvent;
+use jinwu_detect::field::{Argument, CommonField, FieldId, Source, SyscallField};
+use jinwu_detect::{Event, FieldValue};
+use std::borrow::Cow;
+
+/// What Falco answers for a name it does not know: a text, so that `!=` holds.
+const UNKNOWN: &str = "<NA>";
+
+impl Event for NodeEvent {
+    fn source(&self) -> Source {
+        Source::Syscall
+    }
+
+    fn kind(&self) -> Option<&str> {
+        Some(self.call.name())
+    }
+
+    fn time(&self) -> Option<i64> {
+        Some(self.time)
+    }
+
+    fn field(&self, field: FieldId, argument: &Argument) -> FieldValue<'_> {
+        match field {
+            FieldId::Common(CommonField::Number) => number(self.number.max(1)),
+            FieldId::Common(CommonField::Host) => FieldValue::text(Some(&*self.host)),
+            FieldId::Common(field) => jinwu_detect::event::common(self, field),
+            FieldId::Syscall(field) => self.syscall(field, argument).unwrap_or(FieldValue::Absent),
+            FieldId::Audit(_) => FieldValue::Absent,
+        }
+    }
+}
+
+impl NodeEvent {
+    /// `None` if no theme knows the field.
+    fn syscall(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
+        self.fd_field(field)
+            .or_else(|| self.process_field(field, argument))
+            .or_else(|| self.evt_field(field, argument))
+            .or_else(|| self.own_field(field))
+            .or_else(|| self.container_field(field, argument))
+            .or_else(|| self.user_field(field))
+    }
+
+    /// What the call answers, as rules see it: a call that was or would be held up counts as done.
+    pub(crate) fn answer(&self) -> i64 {
+        use crate::call::Call;
+        use crate::record::Verdict;
+        match self.verdict {
+            Verdict::Passed => self.result,
+            _ if self.result >= 0 => self.result,
+            _ if matches!(self.call, Call::Dup2 | Call::Dup3) => self.args[1] as i64,
+            _ => 0,
+        }
+    }
+}
+
+fn number(value: impl TryInto<i64>) -> FieldValue<'static> {
+    FieldValue::Number(value.try_into().unwrap_or(i64::MAX))
+}
+
+fn owned<'a>(text: String) -> FieldValue<'a> {
+    FieldValue::Text(Cow::Owned(text))
+}
+
+fn flag(value: Option<bool>) -> FieldValue<'static> {
+    value.map_or(FieldValue::Absent, FieldValue::Flag)
+}
+
+/// A text that is there only if it is not empty.
+fn filled(text: &str) -> FieldValue<'_> {
+    FieldValue::text((!text.is_empty()).then_some(text))
+}
+
+fn key(argument: &Argument) -> &str {
+    if let Argument::Key(key) = argument { key } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use jinwu_detect::field::syscall::names;
+
+    #[test]
+    fn every_field_is_answered() {
+        let who = crate::Who { process: Default::default(), ancestors: [].into(), container: Default::default() };
+        let event = NodeEvent::bare(crate::Call::Openat, who, 0, "n".into());
+        for (name, _) in names() {
+            let argument = ["NAME", "0"].iter().find_map(|a| jinwu_detect::field::resolve(Source::Syscall, name, Some(a)).ok());
+            let (definition, argument) = argument.or_else(|| jinwu_detect::field::resolve(Source::Syscall, name, None).ok()).expect(name);
+            let FieldId::Syscall(field) = definition.id else { continue };
+            assert!(event.syscall(field, &argument).is_some(), "{name}");
+        }
+    }
+}
