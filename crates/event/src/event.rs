@@ -43,6 +43,8 @@ pub struct NodeEvent {
     pub texts: [Option<String>; 2],
     /// The same, absolute, without `.` and `..`; symbolic links are not followed.
     pub paths: [Option<String>; 2],
+    /// A third text of the call (a mount's type).
+    pub extra: Option<String>,
     /// The file the call is about, of the kernel's own knowledge.
     pub file: Option<File>,
     pub socket: Option<Socket>,
@@ -88,6 +90,7 @@ impl NodeEvent {
             args: [0; 6],
             texts: [None, None],
             paths: [None, None],
+            extra: None,
             file: None,
             socket: None,
             data: Vec::new(),
@@ -136,6 +139,7 @@ impl NodeEvent {
             args: head.args,
             texts,
             paths,
+            extra: if capture.extra == crate::call::NONE { None } else { record.text(2).map(|t| String::from_utf8_lossy(t).into_owned()) },
             file: record.has(flag::FILE).then(|| file(record, 4)),
             socket: record.has(flag::SOCKET).then(|| socket(record)),
             data,

@@ -137,6 +137,7 @@ fields! {
     JinwuProcStdoutSocket "jinwu.proc.stdout_socket" Flag Nothing free,
     JinwuProcUserNamespace "jinwu.proc.user_namespace" Number Nothing free,
     JinwuProcWritten "jinwu.proc.written" Flag Nothing free,
+    JinwuRemote "jinwu.remote" Text Nothing free,
     JinwuResult "jinwu.result" Text Nothing free,
     JinwuTargetExepath "jinwu.target.exepath" Text Nothing free,
     JinwuTargetName "jinwu.target.name" Text Nothing free,

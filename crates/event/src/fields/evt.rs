@@ -92,12 +92,13 @@ impl NodeEvent {
         match parameter.input {
             Input::Path | Input::PathAt(_) | Input::Text => {
                 let Some(place) = self.call.text_of(parameter.place) else { return FieldValue::Absent };
-                let path = self.paths.get(place).and_then(Option::as_deref);
-                FieldValue::text(path.or(self.texts.get(place).and_then(Option::as_deref)))
+                let given = self.texts.get(place).unwrap_or(&self.extra).as_deref();
+                FieldValue::text(self.paths.get(place).and_then(Option::as_deref).or(given))
             }
             Input::Fd => self.described(i64::from(raw as i32)),
             Input::OpenFlags | Input::OpenHow => owned(self.flags()),
             Input::Mode if self.open_flags().is_some() => owned(names::bits(names::MODE, self.open_mode())),
+            Input::Mode if matches!(self.call, Call::Mknod | Call::Mknodat) => owned(names::node(raw)),
             Input::Mode => owned(names::bits(names::MODE, raw)),
             Input::Domain => named(names::family(raw), raw),
             Input::SocketType => named(names::socket(raw), raw),
