@@ -11,8 +11,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Arguments of a started program that are no parameters of the call.
-const PROGRAM: &[&str] =
-    &["exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino", "uid", "trusted_exepath", "pgid", "gid"];
+const PROGRAM: &[&str] = &[
+    "exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino",
+    "uid", "trusted_exepath", "pgid", "gid",
+];
 
 impl NodeEvent {
     pub(super) fn evt_field(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
