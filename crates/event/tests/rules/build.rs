@@ -251,7 +251,7 @@ fn container(value: Option<&Value>) -> Container {
         host_network: Some(false),
         host_pid: Some(flag(value, "host_pid")),
         mounts,
-        started: Some(NOW - 600_000_000_000),
+        started: Some(NOW - i64::from(number(value, "age", 600)) * 1_000_000_000),
         pod: Some(Pod { name: "web-0".into(), namespace: text(value, "namespace").unwrap_or("shop").into(), uid: "u".into(), sandbox: "s".into(), ..Pod::default() }),
         handler: Some("runc".into()),
         resolved: true,
