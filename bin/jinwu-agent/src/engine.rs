@@ -330,7 +330,7 @@ impl Engine {
             let Some(event) = sensor.event_of(&seen, &container) else { continue };
             let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
             let name = event.number;
-            let mut finding = |rule: &str, mode: Mode, output: String, responses: BTreeSet<Response>| Finding {
+            let finding = |rule: &str, mode: Mode, output: String, responses: BTreeSet<Response>| Finding {
                 rule: rule.into(),
                 priority: "Critical",
                 mode,

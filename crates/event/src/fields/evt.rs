@@ -11,8 +11,10 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Arguments of a started program that are no parameters of the call.
-const PROGRAM: &[&str] =
-    &["exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino", "uid", "trusted_exepath", "pgid", "gid"];
+const PROGRAM: &[&str] = &[
+    "exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino",
+    "uid", "trusted_exepath", "pgid", "gid",
+];
 
 impl NodeEvent {
     pub(super) fn evt_field(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
@@ -27,7 +29,7 @@ impl NodeEvent {
                 "res" | "fd" if self.argument(key(argument)).is_none() => number(self.answer()),
                 name => self.argument(name).map_or(FieldValue::Absent, |a| number(a as i64)),
             },
-            F::EvtArgs | F::EvtInfo => owned(self.arguments()),
+            F::EvtArgs | F::EvtInfo => owned(self.arguments(false)),
             F::EvtBuffer => {
                 if self.data.is_empty() || self.call == Call::Dns { FieldValue::Absent } else { FieldValue::Bytes(Cow::Borrowed(&self.data)) }
             }
@@ -166,13 +168,13 @@ impl NodeEvent {
         }
     }
 
-    /// `name=value`, with a blank between them.
-    fn arguments(&self) -> String {
+    /// `name=value`, with a blank between them; for a message without environment and data.
+    pub(super) fn arguments(&self, message: bool) -> String {
         let first = if self.call.capture().returns_fd { "fd" } else { "res" };
         let program: &[&str] = if matches!(self.call, Call::Execve | Call::Execveat) { PROGRAM } else { &[] };
         let all = std::iter::once(first).chain(self.call.parameters().iter().map(|p| p.name)).chain(program.iter().copied());
         let mut text = String::new();
-        for name in all {
+        for name in all.filter(|n| !message || !matches!(*n, "env" | "data" | "message")) {
             if let FieldValue::Text(value) = self.arg(name) {
                 // Writing to a String does not fail.
                 let _ = write!(text, "{}{name}={value}", if text.is_empty() { "" } else { " " });

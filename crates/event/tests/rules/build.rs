@@ -182,7 +182,7 @@ fn process(value: &Value, container: &Container) -> Process {
     let uid = number(value, "uid", 0);
     let path = text(value, "path").map_or_else(|| format!("/usr/bin/{name}"), str::to_owned);
     let space = if container.is_node() { NODE_SPACE } else { SPACE };
-    let pid = number(value, "pid", 4000);
+    let pid = number(value, "pid", 4000 + name.bytes().map(u32::from).sum::<u32>());
     let effective = value.get("caps").map_or(0, |_| strings(value, "caps").iter().map(|c| 1u64 << CAPABILITIES.iter().find(|(n, _)| n == c).unwrap().1).sum());
     let own_pid = number(value, "vpid", if container.is_node() { pid } else { 42 });
     let mut process = Process {
@@ -251,7 +251,7 @@ fn container(value: Option<&Value>) -> Container {
         host_network: Some(false),
         host_pid: Some(flag(value, "host_pid")),
         mounts,
-        started: Some(NOW - 600_000_000_000),
+        started: Some(NOW - i64::from(number(value, "age", 600)) * 1_000_000_000),
         pod: Some(Pod { name: "web-0".into(), namespace: text(value, "namespace").unwrap_or("shop").into(), uid: "u".into(), sandbox: "s".into(), ..Pod::default() }),
         handler: Some("runc".into()),
         resolved: true,

@@ -47,7 +47,7 @@ fn of_a_started_program() {
         "layer": "upper", "pid": 50, "session": 40, "vpid": 9, "login": 1000, "age": 3}, "parents": [{"name": "bash", "pid": 40, "args": ["-l"]}, {"name": "sshd", "pid": 30}]});
     expect(&started, &[
         ("proc.name", "sh"), ("proc.exe", "/bin/sh"), ("proc.cmdline", "sh -c id"), ("proc.exeline", "/bin/sh -c id"), ("proc.args", "-c id"), ("proc.args[1]", "id"), ("proc.args[9]", "<NA>"), ("proc.cmdnargs", "2"),
-        ("proc.env", "A=1 HOME=/root"), ("proc.env[HOME]", "/root"), ("proc.env[NONE]", "<NA>"), ("proc.pname", "bash"), ("proc.pcmdline", "bash -l"), ("proc.aname[0]", "sh"), ("proc.aname[2]", "sshd"),
+        ("proc.env", "A=<removed> HOME=/root"), ("proc.env[A]", "<removed>"), ("proc.aenv[0]", "<removed>"), ("proc.env[HOME]", "/root"), ("proc.env[NONE]", "<NA>"), ("proc.pname", "bash"), ("proc.pcmdline", "bash -l"), ("proc.aname[0]", "sh"), ("proc.aname[2]", "sshd"),
         ("proc.aname[3]", "<NA>"), ("proc.aname", "(bash,sshd)"), ("proc.apid[1]", "40"), ("proc.sname", "bash"), ("proc.loginshellid", "40"), ("proc.tty", "34816"), ("proc.duration", "3000000000"),
         ("proc.vpid", "9"), ("proc.is_exe_upper_layer", "true"), ("evt.arg.flags", "EXE_UPPER_LAYER"), ("thread.cap_effective", "CAP_SETUID CAP_SYS_ADMIN"), ("user.name", "root"), ("user.loginuid", "1000"),
         ("user.loginname", "<NA>"), ("evt.arg.filename", "/bin/sh"), ("evt.arg.exe", "/bin/sh"), ("fd.num", "<NA>"), ("container.id", "0123456789ab"), ("container.image.repository", "registry.example/shop/web"),
@@ -91,6 +91,21 @@ fn of_other_calls() {
     expect(&json!({"call": "kill", "args": {"pid": -1, "sig": "SIGKILL"}}), &[("evt.arg.sig", "SIGKILL"), ("evt.arg.pid", "-1"), ("evt.category", "signal")]);
     expect(&json!({"call": "fchmodat", "path": "f", "args": {"mode": "0o4755"}, "proc": {"cwd": "/opt"}}), &[("evt.arg.filename", "/opt/f"), ("evt.arg.mode", "S_IXOTH|S_IROTH|S_IXGRP|S_IRGRP|S_IXUSR|S_IWUSR|S_IRUSR|S_ISUID")]);
     expect(&json!({"call": "dup2", "args": {"oldfd": 5, "newfd": 1}, "result": 1, "socket": {"from": "10.0.0.5:1", "to": "10.0.0.6:2"}}), &[("fd.type", "ipv4"), ("evt.rawres", "1")]);
+}
+
+/// Conditions see what outputs do not print.
+#[test]
+fn secrets_stay_out_of_messages() {
+    let value = json!({"call": "execve", "path": "/bin/app", "proc": {"name": "app", "args": ["--password", "hunter2"], "env": ["DB=hunter2"]}});
+    for field in ["proc.cmdline", "proc.args", "proc.exeline", "proc.env", "evt.args", "evt.info", "evt.arg.args", "evt.arg.env"] {
+        let text = printed(&value, field);
+        assert!(text.contains("<removed>") && !text.contains("hunter2"), "{field}: {text}");
+    }
+    let rule = "- rule: r\n  desc: d\n  condition: evt.type=execve and proc.cmdline contains hunter2 and proc.env[DB]=hunter2\n  output: o\n  priority: INFO\n";
+    let (set, _) = RuleSet::load(&[RuleFile { name: "t.yaml", text: rule }]).unwrap();
+    assert_eq!(crate::held(&set, &event(&value)), ["r"]);
+    let sent = json!({"call": "sendto", "data": "68756e74", "socket": {"from": "10.0.0.5:1", "to": "10.0.0.6:2"}});
+    assert_eq!((printed(&sent, "evt.buffer"), printed(&sent, "evt.arg.data")), ("<removed>".into(), "<removed>".into()));
 }
 
 /// Who entered from outside, and who belongs.

@@ -5,6 +5,7 @@ mod build;
 mod falco;
 mod fields;
 mod own;
+mod properties;
 
 use jinwu_detect::{RuleSet, Sequences, content};
 use jinwu_event::NodeEvent;

@@ -2,7 +2,7 @@
 //! quiet.
 //!
 //! `cases/own.json`: `negative` is merged over `positive`. `cases/benign.json`: events of ordinary work by what does
-//! it.
+//! it. `cases/single.json`: what one program of an attacker does by itself.
 
 use crate::build::{event, merge};
 use crate::{completed, held, shipped};
@@ -95,6 +95,33 @@ fn ordinary_work_is_quiet() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(number >= 100, "{number}");
+}
+
+/// One program of an attacker does everything itself and starts no tool: it is seen by what it does, whether it was
+/// dropped or belongs to the image, whatever its name.
+#[test]
+fn a_single_program_is_seen_by_what_it_does() {
+    let set = shipped();
+    let dropped = serde_json::json!({"path": "/opt/helper", "layer": "upper", "written": true});
+    let belongs = serde_json::json!({"path": "/opt/helper", "layer": "lower"});
+    let mut wrong = Vec::new();
+    for case in list(include_str!("cases/single.json")) {
+        for program in [&dropped, &belongs] {
+            let events: Vec<_> = case["events"].as_array().unwrap().iter().map(|value| {
+                let mut whole = serde_json::json!({"proc": program});
+                merge(&mut whole, value);
+                event(&whole)
+            }).collect();
+            let mut names = completed(&set, &events);
+            events.iter().for_each(|e| names.extend(held(&set, e)));
+            if !names.iter().any(|n| n == word(&case, "rule")) {
+                wrong.push(format!("{}: {names:?}", word(&case, "what")));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let started = serde_json::json!({"call": "execve", "proc": dropped});
+    assert!(held(&set, &event(&started)).contains(&"Program not of the image".to_owned()));
 }
 
 fn guidance(set: &RuleSet) -> Vec<&Guidance> {
