@@ -135,7 +135,7 @@ impl NodeEvent {
         match self.file.as_ref() {
             Some(file) if file.layer == Layer::Memfd && !self.opens() => Some(Type::Memory),
             Some(file) if file.mode & S_IFMT == S_IFDIR => Some(Type::Directory),
-            Some(file) if file.mode & S_IFMT == 0o010_000 => Some(Type::Pipe),
+            Some(file) if file.mode & S_IFMT == 0o010_000 && !self.opens() => Some(Type::Pipe),
             _ if asks_directory => Some(Type::Directory),
             _ if self.opens() => Some(Type::File),
             Some(_) if self.about_file() => Some(Type::File),

@@ -53,6 +53,8 @@ fn of_a_started_program() {
         ("user.loginname", "<NA>"), ("evt.arg.filename", "/bin/sh"), ("evt.arg.exe", "/bin/sh"), ("fd.num", "<NA>"), ("container.id", "0123456789ab"), ("container.image.repository", "registry.example/shop/web"),
         ("container.image.tag", "1"), ("k8s.ns.name", "shop"), ("container.mount.dest[/etc]", "N/A"),
     ]);
+    expect(&json!({"call": "execveat", "args": {"flags": 4096}, "proc": {"layer": "memfd"}}), &[("evt.arg.flags", "EXE_FROM_MEMFD"), ("evt.rawarg.flags", "4096")]);
+    expect(&json!({"call": "openat", "path": "/run/pipe", "args": {"flags": "O_RDONLY"}, "file": {"path": "/run/pipe", "type": "fifo"}}), &[("fd.typechar", "f"), ("jinwu.file.type", "fifo")]);
     expect(&json!({"call": "execve", "container": null, "parents": []}), &[("container.id", "host"), ("proc.pname", "<NA>"), ("proc.aname", "<NA>"), ("user.loginuid", "-1"), ("proc.args", ""), ("container.name", "host")]);
     let mounts = json!({"call": "execve", "container": {"mounts": ["/proc/sys", "/srv"]}});
     expect(&mounts, &[("container.mount.dest[/proc*]", "/mnt/proc/sys"), ("container.mount.source[1]", "/srv"), ("container.mounts", "/proc/sys:/mnt/proc/sys:rw:true,/srv:/mnt/srv:rw:true")]);
