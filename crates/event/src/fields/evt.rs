@@ -20,7 +20,7 @@ impl NodeEvent {
     pub(super) fn evt_field(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
         use SyscallField as F;
         Some(match field {
-            F::EvtType => FieldValue::text(Some(self.call.name())),
+            F::EvtType | F::SyscallType => FieldValue::text(Some(self.call.name())),
             F::EvtCategory => FieldValue::text(Some(category(self.call))),
             F::EvtCount => number(self.count),
             F::EvtCpu => FieldValue::Absent,

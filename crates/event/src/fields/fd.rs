@@ -44,6 +44,8 @@ impl NodeEvent {
             F::FdDirectory => self.file_name(|n| n.rfind('/').map(|at| if at == 0 { "/" } else { n.get(..at).unwrap_or_default() })),
             F::FdFilename => self.file_name(|n| n.rsplit('/').next()),
             F::FdDev => file.map_or(FieldValue::Absent, |f| number(encoded(f.device))),
+            F::FdDevMajor => file.map_or(FieldValue::Absent, |f| number(f.device >> 20)),
+            F::FdDevMinor => file.map_or(FieldValue::Absent, |f| number(f.device & 0xf_ffff)),
             F::FdIno => file.map_or(FieldValue::Absent, |f| number(f.inode)),
             F::FdIsUpperLayer => flag(file.map(|f| f.layer == Layer::Upper)),
             F::FdIsLowerLayer => flag(file.map(|f| f.layer == Layer::Lower)),

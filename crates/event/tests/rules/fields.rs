@@ -80,6 +80,14 @@ fn of_sockets() {
 }
 
 #[test]
+fn of_paths() {
+    expect(&json!({"call": "unlinkat", "path": "a", "proc": {"cwd": "/x"}}), &[("fs.path.name", "/x/a"), ("fs.path.nameraw", "a"), ("fs.path.source", "<NA>"), ("evt.abspath", "/x/a")]);
+    expect(&json!({"call": "symlinkat", "texts": ["../etc", "l"], "proc": {"cwd": "/x"}}), &[("fs.path.source", "../etc"), ("fs.path.target", "/x/l"), ("fs.path.targetraw", "l"), ("fs.path.name", "<NA>")]);
+    expect(&json!({"call": "connect", "socket": {"unix": "/a"}}), &[("fs.path.name", "<NA>"), ("evt.abspath", "<NA>"), ("syscall.type", "connect")]);
+    expect(&json!({"call": "execve", "proc": {"age": 5, "pid": 9}, "parents": [{"name": "sh", "age": 7, "vpid": 3}]}), &[("proc.ppid.duration", "7000000000"), ("proc.pvpid", "3"), ("proc.is_pgid_leader", "true"), ("proc.pgid.name", "app"), ("proc.is_exe_lower_layer", "true")]);
+}
+
+#[test]
 fn of_other_calls() {
     expect(&json!({"call": "renameat2", "texts": ["a", "/b/../c"], "proc": {"cwd": "/x"}}), &[("evt.arg.oldpath", "/x/a"), ("evt.arg.newpath", "/c"), ("fd.name", "<NA>")]);
     expect(&json!({"call": "symlink", "texts": ["../etc", "/tmp/l"]}), &[("evt.arg.target", "../etc"), ("evt.arg.linkpath", "/tmp/l")]);
