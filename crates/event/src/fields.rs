@@ -16,6 +16,7 @@ mod container;
 mod evt;
 mod fd;
 mod own;
+mod path;
 mod process;
 mod user;
 
@@ -88,6 +89,7 @@ impl NodeEvent {
             .or_else(|| self.evt_field(field, argument))
             .or_else(|| self.own_field(field))
             .or_else(|| self.container_field(field, argument))
+            .or_else(|| self.path_field(field))
             .or_else(|| self.user_field(field))
     }
 

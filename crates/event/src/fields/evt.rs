@@ -20,7 +20,7 @@ impl NodeEvent {
     pub(super) fn evt_field(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
         use SyscallField as F;
         Some(match field {
-            F::EvtType => FieldValue::text(Some(self.call.name())),
+            F::EvtType | F::SyscallType => FieldValue::text(Some(self.call.name())),
             F::EvtCategory => FieldValue::text(Some(category(self.call))),
             F::EvtCount => number(self.count),
             F::EvtCpu => FieldValue::Absent,
@@ -65,8 +65,16 @@ impl NodeEvent {
         }
     }
 
+    fn starts(&self) -> bool {
+        matches!(self.call, Call::Execve | Call::Execveat)
+    }
+
     /// One argument as it prints.
     fn arg(&self, name: &str) -> FieldValue<'_> {
+        // What Falco has by this name is about the program, not the call's own argument.
+        if name == "flags" && self.starts() {
+            return owned(program_flags(self));
+        }
         if let Some(parameter) = self.call.parameter(name) {
             return self.parameter(parameter);
         }
@@ -84,7 +92,7 @@ impl NodeEvent {
             "ino" => self.file.as_ref().map_or(FieldValue::Absent, |f| owned(f.inode.to_string())),
             "tuple" | "addr" if self.socket.is_some() => self.socket_name(),
             "data" if !self.data.is_empty() => owned(String::from_utf8_lossy(&self.data).into_owned()),
-            _ if matches!(self.call, Call::Execve | Call::Execveat) => self.program_arg(name),
+            _ if self.starts() => self.program_arg(name),
             _ => FieldValue::Absent,
         }
     }
@@ -150,7 +158,6 @@ impl NodeEvent {
             "comm" => FieldValue::text(Some(process.name.as_str())),
             "cwd" => FieldValue::text(Some(process.cwd.as_str())),
             "trusted_exepath" => FieldValue::text(process.program.path.as_deref()),
-            "flags" => owned(program_flags(self)),
             "cap_effective" => owned(names::capabilities(process.effective)),
             "cap_permitted" => owned(names::capabilities(process.permitted)),
             "cap_inheritable" => owned(names::capabilities(process.inheritable)),
@@ -171,8 +178,8 @@ impl NodeEvent {
     /// `name=value`, with a blank between them; for a message without environment and data.
     pub(super) fn arguments(&self, message: bool) -> String {
         let first = if self.call.capture().returns_fd { "fd" } else { "res" };
-        let program: &[&str] = if matches!(self.call, Call::Execve | Call::Execveat) { PROGRAM } else { &[] };
-        let all = std::iter::once(first).chain(self.call.parameters().iter().map(|p| p.name)).chain(program.iter().copied());
+        let program: &[&str] = if self.starts() { PROGRAM } else { &[] };
+        let all = std::iter::once(first).chain(self.call.parameters().iter().map(|p| p.name)).chain(program.iter().copied().filter(|n| self.call.parameter(n).is_none()));
         let mut text = String::new();
         for name in all.filter(|n| !message || !matches!(*n, "env" | "data" | "message")) {
             if let FieldValue::Text(value) = self.arg(name) {

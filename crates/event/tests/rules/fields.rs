@@ -53,6 +53,8 @@ fn of_a_started_program() {
         ("user.loginname", "<NA>"), ("evt.arg.filename", "/bin/sh"), ("evt.arg.exe", "/bin/sh"), ("fd.num", "<NA>"), ("container.id", "0123456789ab"), ("container.image.repository", "registry.example/shop/web"),
         ("container.image.tag", "1"), ("k8s.ns.name", "shop"), ("container.mount.dest[/etc]", "N/A"),
     ]);
+    expect(&json!({"call": "execveat", "args": {"flags": 4096}, "proc": {"layer": "memfd"}}), &[("evt.arg.flags", "EXE_FROM_MEMFD"), ("evt.rawarg.flags", "4096")]);
+    expect(&json!({"call": "openat", "path": "/run/pipe", "args": {"flags": "O_RDONLY"}, "file": {"path": "/run/pipe", "type": "fifo"}}), &[("fd.typechar", "f"), ("jinwu.file.type", "fifo")]);
     expect(&json!({"call": "execve", "container": null, "parents": []}), &[("container.id", "host"), ("proc.pname", "<NA>"), ("proc.aname", "<NA>"), ("user.loginuid", "-1"), ("proc.args", ""), ("container.name", "host")]);
     let mounts = json!({"call": "execve", "container": {"mounts": ["/proc/sys", "/srv"]}});
     expect(&mounts, &[("container.mount.dest[/proc*]", "/mnt/proc/sys"), ("container.mount.source[1]", "/srv"), ("container.mounts", "/proc/sys:/mnt/proc/sys:rw:true,/srv:/mnt/srv:rw:true")]);
@@ -75,6 +77,14 @@ fn of_sockets() {
     expect(&unix, &[("fd.name", "/run/a.sock"), ("fd.typechar", "u"), ("fd.sip", "<NA>"), ("fd.l4proto", "<NA>"), ("fd.sockfamily", "unix")]);
     let api = json!({"call": "connect", "socket": {"from": "10.0.0.5:4000", "to": "10.96.0.1:443"}, "proc": {"env": ["KUBERNETES_SERVICE_HOST=10.96.0.1"]}});
     expect(&api, &[("fd.sip.name", "kubernetes.default.svc.cluster.local"), ("fd.cip.name", "<NA>")]);
+}
+
+#[test]
+fn of_paths() {
+    expect(&json!({"call": "unlinkat", "path": "a", "proc": {"cwd": "/x"}}), &[("fs.path.name", "/x/a"), ("fs.path.nameraw", "a"), ("fs.path.source", "<NA>"), ("evt.abspath", "/x/a")]);
+    expect(&json!({"call": "symlinkat", "texts": ["../etc", "l"], "proc": {"cwd": "/x"}}), &[("fs.path.source", "../etc"), ("fs.path.target", "/x/l"), ("fs.path.targetraw", "l"), ("fs.path.name", "<NA>")]);
+    expect(&json!({"call": "connect", "socket": {"unix": "/a"}}), &[("fs.path.name", "<NA>"), ("evt.abspath", "<NA>"), ("syscall.type", "connect")]);
+    expect(&json!({"call": "execve", "proc": {"age": 5, "pid": 9}, "parents": [{"name": "sh", "age": 7, "vpid": 3}]}), &[("proc.ppid.duration", "7000000000"), ("proc.pvpid", "3"), ("proc.is_pgid_leader", "true"), ("proc.pgid.name", "app"), ("proc.is_exe_lower_layer", "true")]);
 }
 
 #[test]
