@@ -57,6 +57,15 @@ pub enum Notice {
     Gone(Arc<jinwu_event::Container>),
 }
 
+/// A process and its ancestors.
+type Lineage = (Arc<jinwu_event::Process>, Arc<[Arc<jinwu_event::Process>]>);
+
+/// A record that waits for its container, with its process as it was then.
+struct Held {
+    record: Vec<u8>,
+    who: Lineage,
+}
+
 #[derive(Default)]
 struct Batch {
     bytes: Vec<u8>,
@@ -75,7 +84,7 @@ pub struct Sensor {
     pub processes: Processes,
     pub containers: Containers,
     users: Users,
-    held: HashMap<u64, Vec<Vec<u8>>>,
+    held: HashMap<u64, Vec<Held>>,
     host: Arc<str>,
     /// Nanoseconds between boot and 1970.
     offset: i64,
@@ -267,7 +276,7 @@ impl Sensor {
         let count = batch.records.len();
         for (_, from, length) in &batch.records {
             if let Some(bytes) = batch.bytes.get(*from..from + length) {
-                self.take(bytes, true, tell);
+                self.take(bytes, None, tell);
             }
         }
         self.release(tell);
@@ -284,21 +293,16 @@ impl Sensor {
         let waiting: Vec<u64> = self.held.keys().copied().collect();
         for cgroup in waiting {
             let Some(records) = self.held.get(&cgroup) else { continue };
-            let Some(first) = records.first().and_then(|r| Record::read(r)) else { continue };
-            let ancestors = self.ancestors(&first);
-            if matches!(self.containers.of(cgroup, first.head.pid, &ancestors), Known::Settled(_)) || records.len() > HELD {
-                for record in self.held.remove(&cgroup).unwrap_or_default() {
-                    self.take(&record, false, tell);
+            let Some((first, who)) = records.first().and_then(|h| Some((Record::read(&h.record)?, &h.who))) else { continue };
+            if matches!(self.containers.of(cgroup, first.head.pid, &who.1), Known::Settled(_)) || records.len() > HELD {
+                for held in self.held.remove(&cgroup).unwrap_or_default() {
+                    self.take(&held.record, Some(held.who), tell);
                 }
             }
         }
     }
 
-    fn ancestors(&self, record: &Record<'_>) -> Arc<[Arc<jinwu_event::Process>]> {
-        self.processes.get((record.head.pid, record.head.started)).map_or_else(|| Arc::from([]), |(_, a)| a)
-    }
-
-    fn take(&mut self, bytes: &[u8], fresh: bool, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+    fn take(&mut self, bytes: &[u8], held: Option<Lineage>, tell: &mut dyn FnMut(&mut Processes, Notice)) {
         let Some((record, call)) = Record::read(bytes).and_then(|r| Call::of(r.head.call).map(|c| (r, c))) else {
             self.unreadable += 1;
             return;
@@ -307,7 +311,7 @@ impl Sensor {
         let identity = (head.pid, head.started);
         let offset = self.offset;
         let wall = |boot: u64| boot as i64 + offset;
-        if fresh {
+        if held.is_none() {
             match call {
                 Call::CgroupMkdir => {
                     let path = record.text(0).map(String::from_utf8_lossy).unwrap_or_default();
@@ -336,20 +340,25 @@ impl Sensor {
         if call == Call::CgroupMkdir {
             return;
         }
-        let ancestors = self.ancestors(&record);
+        let waited = held.is_some();
+        let Some((process, ancestors)) = held.or_else(|| self.processes.get(identity)) else { return };
         let container = match self.containers.of(head.cgroup, head.pid, &ancestors) {
             Known::Settled(container) => container,
-            Known::Waiting(container) if !fresh => container,
+            Known::Waiting(container) if waited => container,
             Known::Waiting(_) => {
-                self.held.entry(head.cgroup).or_default().push(bytes.to_vec());
+                self.held.entry(head.cgroup).or_default().push(Held { record: bytes.to_vec(), who: (process, ancestors) });
+                if call == Call::Procexit {
+                    self.processes.exited(&record);
+                }
                 return;
             }
         };
         let users = &mut self.users;
-        if self.processes.get(identity).is_some_and(|(p, _)| p.user.is_none()) {
+        let mut process = process;
+        if process.user.is_none() {
+            users.name(&container.id, Arc::make_mut(&mut process));
             self.processes.name(identity, |process| users.name(&container.id, process));
         }
-        let Some((process, ancestors)) = self.processes.get(identity) else { return };
         // What a runtime does before the container's own program starts is the node's doing.
         let container = if sets_up(&process, &ancestors) {
             if call == Call::PivotRoot && head.result == 0 && !container.is_node() {
@@ -360,14 +369,15 @@ impl Sensor {
             container
         };
         if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
-            if call == Call::Procexit {
+            if call == Call::Procexit && !waited {
                 self.processes.exited(&record);
             }
             return;
         }
         self.number += 1;
-        let event = NodeEvent::new(&record, call, Who { process, ancestors, container }, wall(head.time), self.number, self.host.clone());
-        if call == Call::Procexit {
+        let mut event = NodeEvent::new(&record, call, Who { process, ancestors, container }, wall(head.time), self.number, self.host.clone());
+        event.target = target(call, &event.args).and_then(|pid| self.processes.by_pid(pid));
+        if call == Call::Procexit && !waited {
             self.processes.exited(&record);
         }
         tell(&mut self.processes, Notice::Event(Box::new(event)));
@@ -431,6 +441,16 @@ impl Sensor {
         }
         losses
     }
+}
+
+/// The process a call is about, by its number on the node.
+fn target(call: Call, args: &[u64; 6]) -> Option<u32> {
+    let at = match call {
+        Call::Ptrace => 1,
+        Call::Kill | Call::Tgkill | Call::ProcessVmReadv | Call::ProcessVmWritev => 0,
+        _ => return None,
+    };
+    args.get(at).map(|a| *a as i32).filter(|p| *p > 0).map(|p| p as u32)
 }
 
 /// A process of the runtime in the container's cgroup: its program was started in the file system of the shim that
