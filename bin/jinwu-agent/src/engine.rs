@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 const MEASURE: Duration = Duration::from_secs(10);
 /// How often losses are asked for.
 const LOSSES: Duration = Duration::from_secs(1);
+/// How long equal alarms are counted as one.
+const ALARMS: Duration = Duration::from_secs(60);
 /// Alarms remembered for who asks on this node.
 const REMEMBERED: usize = 1000;
 
@@ -48,6 +50,7 @@ pub(crate) struct Counters {
 /// Where the engine works.
 pub(crate) struct Config {
     pub(crate) node: String,
+    pub(crate) scope: String,
     pub(crate) root: PathBuf,
     pub(crate) data: PathBuf,
     pub(crate) ring: u32,
@@ -74,6 +77,8 @@ struct Engine {
     started: BTreeSet<String>,
     /// What rules asked for, done after the event was told.
     todo: Vec<(NodeEvent, Finding)>,
+    /// Equal alarms of the last minute: when the first was told, how many came since, and the last of them.
+    repeated: HashMap<u64, (Instant, u32, Option<Box<(NodeEvent, Finding)>>)>,
     out: Vec<jinwu_node::protocol::Entry>,
     kept: Vec<jinwu_node::protocol::Entry>,
     files: Option<Files>,
@@ -129,6 +134,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         paused: BTreeSet::new(),
         started: BTreeSet::new(),
         todo: Vec::new(),
+        repeated: HashMap::new(),
         out: Vec::new(),
         kept: Vec::new(),
         files,
@@ -152,6 +158,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         if looked.elapsed() >= LOSSES {
             looked = Instant::now();
             engine.losses(&mut sensor);
+            engine.repeat();
         }
         if measured.elapsed() >= MEASURE {
             measured = Instant::now();
@@ -173,6 +180,7 @@ fn start(config: &Config, judge: &Judge) -> Result<Sensor> {
     Sensor::start(Options {
         host: config.node.clone(),
         root: config.root.clone(),
+        scope: config.scope.clone(),
         calls: judge.calls(),
         node_calls: BTreeSet::from([Call::Execve, Call::Procexit, Call::Ptrace, Call::InitModule, Call::FinitModule, Call::Bpf]),
         ring: config.ring,
@@ -392,6 +400,7 @@ impl Engine {
     /// Carries out what findings ask for, then records them with what was done.
     fn respond(&mut self, sensor: &mut Sensor) {
         for (event, finding) in std::mem::take(&mut self.todo) {
+            let Some((event, finding)) = self.first(event, finding) else { continue };
             let mut done = Vec::new();
             for response in finding.responses.iter().copied() {
                 if event.container.is_node() && response != Response::Kill {
@@ -409,6 +418,48 @@ impl Engine {
             if let Some(first) = entries.first() {
                 self.alarms.push_back(serde_json::to_value(first).unwrap_or_default());
             }
+            self.kept.extend(entries);
+        }
+    }
+
+    /// The alarm, if none like it was told within a minute. Those that are followed by something are told each time.
+    fn first(&mut self, event: NodeEvent, finding: Finding) -> Option<(NodeEvent, Finding)> {
+        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+        if !finding.responses.is_empty() || event.verdict != Verdict::Passed {
+            return Some((event, finding));
+        }
+        let mut hasher = DefaultHasher::new();
+        (&finding.rule, &event.container.id, &event.process.program.path, &event.process.name, event.path(), event.process.uid).hash(&mut hasher);
+        event.socket.as_ref().and_then(|s| s.remote).map(|r| r.ip()).hash(&mut hasher);
+        match self.repeated.entry(hasher.finish()) {
+            std::collections::hash_map::Entry::Occupied(mut entry) => {
+                let (_, count, last) = entry.get_mut();
+                *count += 1;
+                *last = Some(Box::new((event, finding)));
+                None
+            }
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert((Instant::now(), 0, None));
+                Some((event, finding))
+            }
+        }
+    }
+
+    /// Alarms that repeated ones stand for, once their minute is over.
+    fn repeat(&mut self) {
+        let full = self.repeated.len() > 8192;
+        let mut over = Vec::new();
+        self.repeated.retain(|_, (since, count, last)| {
+            let keep = !full && since.elapsed() < ALARMS;
+            if !keep && let Some(last) = last.take() {
+                over.push((*count, last));
+            }
+            keep
+        });
+        for (count, last) in over {
+            let (mut event, finding) = *last;
+            event.count = count;
+            let entries = self.writer.finding(&event, &finding, &[]);
             self.kept.extend(entries);
         }
     }

@@ -64,6 +64,10 @@ struct Run {
     /// 节点文件系统所在之处(容器内运行时) / where the node's file system is, when this runs in a container
     #[arg(long, env = "JINWU_NODE_ROOT", default_value = "/")]
     root: PathBuf,
+    /// 只看这个 cgroup 之下的容器;`own` 为本进程所在 Pod 的节点(一台机器上有多个节点时) / only containers below this cgroup;
+    /// `own`: of the node this process's pod is on, where a machine holds several
+    #[arg(long, default_value = "/")]
+    scope: String,
     /// 设置文件(JSON);没有服务端时使用 / settings (JSON), where there is no server
     #[arg(long)]
     settings: Option<PathBuf>,
@@ -164,11 +168,19 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
             stopper.store(true, Ordering::Relaxed);
         });
     })?;
-    let config = engine::Config { node, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
+    let scope = if options.scope == "own" { own_scope() } else { options.scope };
+    let config = engine::Config { node, scope, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
     engine::run(config, settings, String::new(), recorder, counters, files, &control, &stop)?;
     let _ = std::fs::remove_file(socket);
     let _ = recording.join();
     Ok(())
+}
+
+/// The cgroup that holds all pods of this one's node: what stands before `kubepods`.
+fn own_scope() -> String {
+    let paths = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    let before = paths.lines().filter_map(|l| l.splitn(3, ':').nth(2)).find_map(|p| p.find("/kubepods").and_then(|at| p.get(..at)));
+    before.filter(|b| !b.is_empty()).unwrap_or("/").to_owned()
 }
 
 /// Starts what watches written files, or says why it cannot be.

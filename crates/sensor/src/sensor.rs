@@ -1,7 +1,7 @@
 //! The sensor: loads the kernel's programs, reads their rings, tells events.
 
 use crate::capability::{Capabilities, lsm_listed};
-use crate::containers::{Containers, Known};
+use crate::containers::{Containers, Known, Whose};
 use crate::hierarchy::Hierarchy;
 use crate::process::Processes;
 use crate::programs::{OpenSensorSkel, SensorSkel, SensorSkelBuilder};
@@ -28,6 +28,8 @@ pub struct Options {
     pub host: String,
     /// Where the node's file system is seen.
     pub root: PathBuf,
+    /// The cgroup below which containers are this sensor's; `/` for every one.
+    pub scope: String,
     /// Calls that rules ask for in containers, beside those that are always recorded.
     pub calls: BTreeSet<Call>,
     /// Calls that are told of the node's own processes.
@@ -192,7 +194,7 @@ impl Sensor {
             Ok(builder.build()?)
         };
         let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
-        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone());
+        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone(), &options.scope);
         skel.attach().context("the sensor's programs cannot be attached")?;
         match attach_dns(&skel, &hierarchy) {
             Ok(link) => {
@@ -220,8 +222,10 @@ impl Sensor {
             number: 0,
             unreadable: 0,
         };
-        for (id, node) in sensor.containers.all().map(|(id, c)| (id, c.is_node())).collect::<Vec<_>>() {
-            sensor.classify(id, node);
+        let mut found = Vec::new();
+        sensor.containers.look(|id, whose| found.push((id, whose)));
+        for (id, whose) in found {
+            sensor.classify(id, whose);
         }
         crate::proc::scan(&mut sensor.processes, sensor.offset);
         Ok(sensor)
@@ -246,8 +250,12 @@ impl Sensor {
         fill_captures(&self.skel, &self.options)
     }
 
-    fn classify(&self, cgroup: u64, node: bool) {
-        let what: u32 = if node { 1 } else { 2 };
+    fn classify(&self, cgroup: u64, whose: Whose) {
+        let what: u32 = match whose {
+            Whose::Node => 1,
+            Whose::Container => 2,
+            Whose::Foreign => 3,
+        };
         let mut value = [0u8; 16];
         value[..4].copy_from_slice(&what.to_ne_bytes());
         // What somebody decided about it already stays.
@@ -315,8 +323,8 @@ impl Sensor {
             match call {
                 Call::CgroupMkdir => {
                     let path = record.text(0).map(String::from_utf8_lossy).unwrap_or_default();
-                    let node = self.containers.made(head.cgroup, &path);
-                    self.classify(head.cgroup, node);
+                    let whose = self.containers.made(head.cgroup, &path);
+                    self.classify(head.cgroup, whose);
                 }
                 Call::Clone => self.processes.forked(&record, wall(head.started)),
                 Call::Execve if record.program.is_some() => {
@@ -343,6 +351,12 @@ impl Sensor {
         let waited = held.is_some();
         let Some((process, ancestors)) = held.or_else(|| self.processes.get(identity)) else { return };
         let container = match self.containers.of(head.cgroup, head.pid, &ancestors) {
+            Known::Foreign => {
+                if call == Call::Procexit {
+                    self.processes.exited(&record);
+                }
+                return;
+            }
             Known::Settled(container) => container,
             Known::Waiting(container) if waited => container,
             Known::Waiting(_) => {
