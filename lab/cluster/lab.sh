@@ -16,7 +16,7 @@ nodes=2 gvisor='' bare='' metrics=''
 # A build must not slow down what else is measured or served here.
 quietly='nice -n 19'
 
-for part in kubernetes gvisor image pki machine control node registry metrics gate; do
+for part in kubernetes gvisor image pki machine control node registry metrics gate agent; do
   . "$here/$part.sh"
 done
 group=$(cgroup2)/$name
@@ -32,6 +32,7 @@ usage() {
 ./x lab status [--json]                        状态 / state
 ./x lab enter control|node-1|node-2 [命令 …]    在某台机器上执行命令 / run a command on one of its machines
 ./x lab push 仓库:标签                          把实验镜像推送到金吾仓库 / push the lab's image to Jinwu's registry
+./x lab agent                                  在每个节点上安装(或更新)金吾传感器 / install (or renew) Jinwu's sensor on every node
 ./x lab gate                                   在集群中安装(或更新)金吾关口 / install (or renew) Jinwu's gate in the cluster
 ./x lab down                                   停止并清除 / stop and clear away
   --gvisor  另备 gVisor 与其 RuntimeClass / gVisor and its RuntimeClass
@@ -275,6 +276,7 @@ case $command in
   enter) enter "$@" ;;
   push) push "$@" ;;
   gate) gate ;;
+  agent) agent ;;
   help | -h | --help) usage ;;
   *)
     usage >&2

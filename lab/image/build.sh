@@ -5,9 +5,10 @@
 # An image holds the program, the shared libraries it loads, a user and two folders, and nothing else: no shell, no package
 # manager. Made again from the same program and commit it is the same image, byte for byte.
 
-# Program file, name, version, archive to write.
+# Program file, name, version, archive to write, further programs that lie beside the first.
 program_image() {
   local program=$1 name=$2 version=$3 archive=$4 work container
+  local -a beside=("${@:5}")
   need buildah skopeo binutils
   if [ ! -x "$program" ]; then
     say "没有程序 $program;请先编译 / there is no program $program: build it first"
@@ -15,7 +16,7 @@ program_image() {
   fi
   mkdir -p "$(dirname "$archive")"
   work=$(mktemp -d "$cache/image.XXXXXX")
-  if program_tree "$program" "$name" "$work/tree" && image_of_tree "$work" "$name" "$version" >"$work/log" 2>&1; then
+  if program_tree "$program" "$name" "$work/tree" "${beside[@]}" && image_of_tree "$work" "$name" "$version" >"$work/log" 2>&1; then
     mv "$work/image.tar" "$archive"
     rm -rf "$work"
     return
@@ -28,11 +29,14 @@ program_image() {
 
 # What the image holds.
 program_tree() {
-  local program=$1 name=$2 tree=$3 library
+  local program=$1 name=$2 tree=$3 library other
   install -D -m 0755 "$program" "$tree/usr/bin/$name" && strip "$tree/usr/bin/$name" || return
+  for other in "${@:4}"; do
+    install -D -m 0755 "$other" "$tree/usr/bin/${other##*/}" && strip "$tree/usr/bin/${other##*/}" || return
+  done
   while read -r library; do
     install -D -m 0755 "$library" "$tree$library" || return
-  done < <(libraries "$program")
+  done < <(for other in "$program" "${@:4}"; do libraries "$other"; done | sort -u)
   install -D -m 0644 /dev/stdin "$tree/etc/passwd" <<<'jinwu:x:65532:65532::/data:/usr/sbin/nologin'
   install -D -m 0644 /dev/stdin "$tree/etc/group" <<<'jinwu:x:65532:'
   install -d -m 1777 "$tree/tmp"

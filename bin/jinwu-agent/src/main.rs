@@ -71,6 +71,9 @@ struct Run {
     /// 设置文件(JSON);没有服务端时使用 / settings (JSON), where there is no server
     #[arg(long)]
     settings: Option<PathBuf>,
+    /// 通往服务端之路的目录;缺省为数据目录下的 server / folder of the way to the server; server/ in the data folder by default
+    #[arg(long)]
+    server: Option<PathBuf>,
     /// 不连服务端,记入本机账本 / without a server: into a ledger of this node
     #[arg(long)]
     ledger: bool,
@@ -155,14 +158,15 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
         metrics::serve(address, asker.clone())?;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let uplink = spool.filter(|_| server.join("url").exists()).map(|spool| (server, node.clone(), spool, asker, recorder.clone()));
+    let way = options.server.unwrap_or_else(|| server.clone());
+    let uplink = spool.filter(|_| way.join("url").exists()).map(|spool| (way, server, node.clone(), spool, asker));
     let stopper = stop.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let files = watch_files(options.scanner.clone(), runtime.handle().clone(), stop.clone());
     std::thread::Builder::new().name("uplink".into()).spawn(move || {
         runtime.block_on(async move {
-            if let Some((server, node, spool, asker, recorder)) = uplink {
-                tokio::spawn(uplink::run(server, node, spool, asker, recorder));
+            if let Some((way, server, node, spool, asker)) = uplink {
+                tokio::spawn(uplink::run(way, server, node, spool, asker));
             }
             ended().await;
             stopper.store(true, Ordering::Relaxed);

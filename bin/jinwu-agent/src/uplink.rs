@@ -1,11 +1,11 @@
 //! The way to the server: enrolment, records, instructions.
 //!
-//! `server/` in the data folder holds `url`, `ca.crt` and, once, `code`; after enrolment `node.key`, `node.crt` and
-//! `verify.pem`, with which settings and orders are checked.
+//! The way to it is a folder with `url`, `ca.crt`, where it differs `address` (`host:port` to connect to), and once `code`, or
+//! `cluster` with a token of the pod. `server/` in the data folder holds, after enrolment, `node.key`, `node.crt` and
+//! `verify.pem`, with which orders are checked.
 
 use crate::engine::{Ask, now};
 use crate::local::Asker;
-use crate::recorder::Recorder;
 use crate::spool::Spool;
 use anyhow::{Context as _, Result, bail};
 use jinwu_node::protocol::{Batch, Enrol, Enrolled, Instructions, MAX_BATCH, Status, Taken};
@@ -13,6 +13,7 @@ use jinwu_node::response::Orders;
 use jinwu_trust::VerifyingKey;
 use jinwu_trust::files;
 use parking_lot::Mutex;
+use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,9 +38,15 @@ fn text(folder: &Path, name: &str) -> Result<String> {
     std::fs::read_to_string(&path).map(|t| t.trim().to_owned()).with_context(|| format!("{} cannot be read", path.display()))
 }
 
-fn client(folder: &Path, identity: Option<reqwest::Identity>) -> Result<reqwest::Client> {
-    let authority = reqwest::Certificate::from_pem(text(folder, "ca.crt")?.as_bytes()).context("ca.crt is no certificate")?;
+fn client(way: &Path, identity: Option<reqwest::Identity>) -> Result<reqwest::Client> {
+    let authority = reqwest::Certificate::from_pem(text(way, "ca.crt")?.as_bytes()).context("ca.crt is no certificate")?;
     let mut builder = reqwest::Client::builder().tls_certs_only([authority]).timeout(Duration::from_secs(20)).connect_timeout(Duration::from_secs(5));
+    if let Ok(address) = text(way, "address") {
+        let url = text(way, "url")?;
+        let host = url.strip_prefix("https://").and_then(|h| h.split([':', '/']).next()).unwrap_or_default().to_owned();
+        let to = address.to_socket_addrs().with_context(|| format!("address {address}"))?.collect::<Vec<_>>();
+        builder = builder.resolve_to_addrs(&host, &to);
+    }
     if let Some(identity) = identity {
         builder = builder.identity(identity);
     }
@@ -62,15 +69,15 @@ impl Server {
     ///
     /// # Errors
     /// Nothing is there to enrol with, or the server refuses.
-    pub(crate) async fn open(folder: &Path, node: &str) -> Result<Self> {
-        let url = text(folder, "url")?.trim_end_matches('/').to_owned();
+    pub(crate) async fn open(way: &Path, folder: &Path, node: &str) -> Result<Self> {
+        let url = text(way, "url")?.trim_end_matches('/').to_owned();
         if !folder.join("node.crt").exists() {
-            enrol(folder, &url, node).await?;
+            enrol(way, folder, &url, node).await?;
         }
         let pem = format!("{}\n{}\n", text(folder, "node.key")?, text(folder, "node.crt")?);
         let identity = reqwest::Identity::from_pem(pem.as_bytes()).context("node.key and node.crt are no certificate with its key; remove them to enrol anew")?;
         let key = VerifyingKey::from_pem(&text(folder, "verify.pem")?).context("verify.pem is no Ed25519 key; remove node.crt to enrol anew")?;
-        Ok(Server { url, node: node.to_owned(), client: client(folder, Some(identity))?, key })
+        Ok(Server { url, node: node.to_owned(), client: client(way, Some(identity))?, key })
     }
 
     async fn records(&self, batch: &Batch) -> Result<Taken> {
@@ -89,13 +96,13 @@ impl Server {
 }
 
 /// A key of the node's own, and a certificate for it.
-async fn enrol(folder: &Path, url: &str, node: &str) -> Result<()> {
-    let code = folder.join("code");
+async fn enrol(way: &Path, folder: &Path, url: &str, node: &str) -> Result<()> {
+    let code = way.join("code");
     let token = Path::new("/var/run/secrets/jinwu/token");
     let (credential, cluster) = if code.exists() {
-        (text(folder, "code")?, String::new())
+        (text(way, "code")?, String::new())
     } else if token.exists() {
-        (std::fs::read_to_string(token)?.trim().to_owned(), text(folder, "cluster").unwrap_or_default())
+        (std::fs::read_to_string(token)?.trim().to_owned(), text(way, "cluster").unwrap_or_default())
     } else {
         bail!("这个节点还没有登记:用 jinwu node code {node} 取得一次性登记码,写入 {0} / this node is not enrolled: get a one-time code by jinwu node code {node} and write it to {0}", code.display());
     };
@@ -104,8 +111,9 @@ async fn enrol(folder: &Path, url: &str, node: &str) -> Result<()> {
     parameters.distinguished_name.push(rcgen::DnType::CommonName, node);
     let request = parameters.serialize_request(&key)?.pem()?;
     let ask = Enrol { node: node.to_owned(), credential, cluster, request };
-    let answer = client(folder, None)?.post(format!("{url}/agent/v1/enrol")).json(&ask).send().await?;
+    let answer = client(way, None)?.post(format!("{url}/agent/v1/enrol")).json(&ask).send().await?;
     let enrolled: Enrolled = check(answer).await?.json().await?;
+    std::fs::create_dir_all(folder)?;
     files::write(&folder.join("verify.pem"), enrolled.key.as_bytes(), 0o600)?;
     files::write(&folder.join("node.key"), key.serialize_pem().as_bytes(), 0o600)?;
     files::write(&folder.join("node.crt"), enrolled.certificate.as_bytes(), 0o600)?;
@@ -116,10 +124,10 @@ async fn enrol(folder: &Path, url: &str, node: &str) -> Result<()> {
 }
 
 /// Everything between this node and its server, for ever.
-pub(crate) async fn run(folder: PathBuf, node: String, spool: Arc<Mutex<Spool>>, asker: Asker, recorder: Recorder) {
+pub(crate) async fn run(way: PathBuf, folder: PathBuf, node: String, spool: Arc<Mutex<Spool>>, asker: Asker) {
     let mut pause = Duration::from_secs(1);
     let server = loop {
-        match Server::open(&folder, &node).await {
+        match Server::open(&way, &folder, &node).await {
             Ok(server) => break Arc::new(server),
             Err(error) => {
                 tracing::warn!(error = format!("{error:#}"), "no way to the server; records wait");
@@ -128,7 +136,6 @@ pub(crate) async fn run(folder: PathBuf, node: String, spool: Arc<Mutex<Spool>>,
             }
         }
     };
-    let _ = recorder;
     tokio::join!(records(server.clone(), spool, asker.clone()), instructions(server, folder, asker));
 }
 

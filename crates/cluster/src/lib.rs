@@ -7,6 +7,7 @@
 //! - [`apiserver`]: files and options for the API server's side;
 //! - [`install`]: every object Jinwu puts into a cluster, and why it needs each right;
 //! - [`chart`]: the same objects as a Helm chart;
+//! - [`sensor`]: the DaemonSet of the nodes' sensor;
 //! - [`uninstall`]: all of it out again, in the order that locks nobody out.
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod collect;
 pub mod connect;
 pub mod install;
 pub mod running;
+pub mod sensor;
 pub mod settings;
 pub mod uninstall;
 

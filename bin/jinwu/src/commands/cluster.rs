@@ -9,6 +9,7 @@ mod passport;
 mod policy;
 mod print;
 mod rules;
+mod sensor;
 mod uninstall;
 mod unused;
 
@@ -118,6 +119,8 @@ pub(crate) enum Cluster {
     Base(Base),
     /// 打印安装关口的清单,交给 kubectl apply -f - / print the manifests of the gate, for kubectl apply -f -
     Install(install::Arguments),
+    /// 打印安装节点传感器的清单,交给 kubectl apply -f - / print the manifests of the nodes' sensor, for kubectl apply -f -
+    Sensor(sensor::Arguments),
     /// 写出安装关口的 Helm chart,与 install 的对象相同 / write a Helm chart of the gate: the objects of install
     Chart(chart::Arguments),
     /// 从集群中移除金吾的一切,可中断后重来 / take everything of Jinwu's out of a cluster; may be interrupted and begun anew
@@ -184,6 +187,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Secret { name, now: false } => return print::secret(common, &of(&name, "/secret"), &json!({})).await,
         Cluster::Base(command) => return base(common, command).await,
         Cluster::Install(arguments) => return install::install(common, arguments).await,
+        Cluster::Sensor(arguments) => return sensor::print(common, arguments),
         Cluster::Chart(arguments) => return chart::write(common, arguments).await,
         Cluster::Unused(arguments) => return unused::run(common, arguments).await,
         Cluster::Uninstall(arguments) => return uninstall::run(common, arguments).await,

@@ -78,7 +78,7 @@ pub(super) async fn prepare(common: &Common, a: Arguments, with_secret: bool) ->
     })
 }
 
-fn own_address(common: &Common) -> anyhow::Result<String> {
+pub(super) fn own_address(common: &Common) -> anyhow::Result<String> {
     let path = common.data.join("run").join("server.json");
     let at: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).with_context(|| path.display().to_string())?)?;
     Ok(format!("https://{}", text(&at, "registry")))
