@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export JINWU_DATA=${JINWU_DATA:-$PWD/../shared/data}
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 suites=("$@")
-[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate scan clients kill assess cluster)
+[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate node scan clients kill assess cluster)
 
 failed=()
 passed=0
@@ -32,9 +32,9 @@ case " ${suites[*]} " in *" tidy "*) suite tidy cargo xtask tidy ;; esac
 for name in "${suites[@]}"; do
   case $name in
     tidy) ;;
-    unit | registry | gate | scan | clients | kill | assess | cluster) want=1 ;;
+    unit | registry | gate | node | scan | clients | kill | assess | cluster) want=1 ;;
     *)
-      printf '没有套件 %s / no suite %s; tidy unit registry gate scan clients kill assess cluster\n' "$name" "$name" >&2
+      printf '没有套件 %s / no suite %s; tidy unit registry gate node scan clients kill assess cluster\n' "$name" "$name" >&2
       exit 2
       ;;
   esac
@@ -67,6 +67,7 @@ for name in "${suites[@]}"; do
       suite clients lab clients
       ;;
     gate) suite gate lab gate ;;
+    node) suite node lab node ;;
     kill) suite kill lab kill ;;
     assess)
       need skopeo

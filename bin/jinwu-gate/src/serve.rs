@@ -61,6 +61,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
     tokio::spawn(access::run(gate.clone()));
     if let Some(client) = &client {
         tokio::spawn(canary::run(gate.clone(), client.clone()));
+        tokio::spawn(sync::issuer(client.clone(), server.clone()));
     }
     let sending = tokio::spawn(sync::records(gate.clone(), server, reader));
     if let Some(keeper) = keeper {

@@ -5,7 +5,7 @@
 
 use anyhow::Context as _;
 use jinwu_admission::protocol::{
-    BlockRequest, BlockedSubject, Bundle, Certificate, CertificateRequest, GateStatus, ImageAnswer, ImageQuestion, SIGNED_AS, Signed, Taken,
+    BlockRequest, BlockedSubject, Bundle, Certificate, CertificateRequest, GateStatus, ImageAnswer, ImageQuestion, Issuer, SIGNED_AS, Signed, Taken,
 };
 use jinwu_trust::VerifyingKey;
 use parking_lot::RwLock;
@@ -128,6 +128,12 @@ impl Server {
         let question = CertificateRequest { names: names.to_vec() };
         let answer = self.ask(|w| w.client.post(w.at("certificate")).json(&question).timeout(Duration::from_secs(10))).await?;
         Ok(check(answer).await?.json().await?)
+    }
+
+    /// Tells by which keys the cluster's tokens are signed.
+    pub(crate) async fn issuer(&self, issuer: &Issuer) -> anyhow::Result<()> {
+        let answer = self.ask(|w| w.client.post(w.at("issuer")).json(issuer).timeout(Duration::from_secs(10))).await?;
+        check(answer).await.map(drop)
     }
 
     pub(crate) async fn block(&self, ask: &BlockRequest) -> anyhow::Result<BlockedSubject> {

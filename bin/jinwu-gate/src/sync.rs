@@ -5,7 +5,7 @@ use crate::server::Server;
 use crate::spool::Reader;
 use crate::state::Gate;
 use jinwu_admission::Rules;
-use jinwu_admission::protocol::{Bundle, Knowledge, Signed};
+use jinwu_admission::protocol::{Bundle, Issuer, Knowledge, Signed};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,6 +14,10 @@ use std::time::Duration;
 /// Records that are worth a message of their own, and how long fewer are waited with.
 const FEW: u64 = 100;
 const MOMENT: Duration = Duration::from_millis(50);
+/// Between two looks at the keys of the cluster's tokens, and after how long they are told again: the server may have
+/// lost them.
+const ISSUER_LOOK: Duration = Duration::from_secs(60);
+const ISSUER_AGAIN: Duration = Duration::from_secs(600);
 
 /// The bundle that an earlier process left.
 pub(crate) fn kept(file: &Path, server: &Server) -> Option<Bundle> {
@@ -91,6 +95,32 @@ pub(crate) async fn own_image(gate: Arc<Gate>, keeper: Arc<Keeper>) {
             kept.clone_from(&answer.verdict_generation);
         }
     }
+}
+
+/// Tells the server by which keys the cluster signs tokens: when it is new, and now and then.
+pub(crate) async fn issuer(client: kube::Client, server: Arc<Server>) {
+    let mut told = None;
+    let mut at = tokio::time::Instant::now();
+    loop {
+        match published(&client).await {
+            Ok(issuer) if told.as_ref() == Some(&issuer) && at.elapsed() < ISSUER_AGAIN => {}
+            Ok(issuer) => match server.issuer(&issuer).await {
+                Ok(()) => (told, at) = (Some(issuer), tokio::time::Instant::now()),
+                Err(error) => tracing::warn!(error = format!("{error:#}"), "the keys of the cluster's tokens could not be told; nodes enrol by codes"),
+            },
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "the keys of the cluster's tokens cannot be read; nodes enrol by codes"),
+        }
+        tokio::time::sleep(ISSUER_LOOK).await;
+    }
+}
+
+/// What the API server publishes for whoever checks its tokens; every service account may read it
+/// (`system:service-account-issuer-discovery`).
+async fn published(client: &kube::Client) -> anyhow::Result<Issuer> {
+    let get = async |path: &str| anyhow::Ok(client.request::<serde_json::Value>(http::Request::get(path).body(Vec::new())?).await?);
+    let configuration = get("/.well-known/openid-configuration").await?;
+    let issuer = configuration.get("issuer").and_then(|i| i.as_str()).unwrap_or_default().to_owned();
+    Ok(Issuer { issuer, keys: get("/openid/v1/jwks").await? })
 }
 
 /// Keeps bringing records to the server, and says how the gate is when there are none.

@@ -82,6 +82,14 @@ enum Command {
     /// 集群与其关口 / clusters and their gates
     #[command(subcommand)]
     Cluster(commands::cluster::Cluster),
+    /// 节点与其传感器 / nodes and their sensors
+    #[command(subcommand)]
+    Node(commands::node::Node),
+    /// 安全事件 / incidents
+    #[command(subcommand)]
+    Incident(commands::incident::Incident),
+    /// 各节点上容器的资源使用,持续刷新 / what containers of all nodes use, drawn anew all the time
+    Top(commands::top::Args),
     /// 镜像扫描报告与裁决 / report and decision of an image
     Report {
         /// 仓库:标签 或 仓库@摘要 / repository:tag or repository@digest
@@ -134,6 +142,9 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Policy(command) => commands::policy::policy(&common, command).await,
         Command::Exception(command) => commands::policy::exception(&common, command).await,
         Command::Cluster(command) => commands::cluster::cluster(&common, command).await,
+        Command::Node(command) => commands::node::node(&common, command).await,
+        Command::Incident(command) => commands::incident::incident(&common, command).await,
+        Command::Top(args) => commands::top::run(&common, args).await,
         Command::Report { image } => commands::registry::report(&common, &image).await,
         Command::Registry(command) => commands::registry::registry(&common, command).await,
         Command::Ledger(command) => commands::ledger::ledger(&common, command).await,

@@ -331,6 +331,14 @@ pub struct Taken {
 /// Records in one batch, at most.
 pub const MAX_BATCH: usize = 2000;
 
+/// By whom and by which keys a cluster's service account tokens are signed: what its API server publishes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Issuer {
+    pub issuer: String,
+    /// JWKS (RFC 7517).
+    pub keys: serde_json::Value,
+}
+
 /// Kinds of records a gate writes. One of another kind is not lost: it is taken as a `system` record
 /// that says so.
 pub const GATE_KINDS: [Kind; 7] =

@@ -40,6 +40,7 @@ pub enum Permission {
     EntryApprove,
     PolicyRead,
     PolicyWrite,
+    NodeWrite,
     ExceptionRead,
     ExceptionWrite,
     ReportRead,
@@ -48,7 +49,7 @@ pub enum Permission {
 }
 
 /// Which administrator holds which permission: one row each, one holder each.
-pub const TABLE: [(Permission, AdminRole); 19] = {
+pub const TABLE: [(Permission, AdminRole); 20] = {
     use AdminRole::{AuditAdministrator as Audit, SecurityAdministrator as Security, SystemAdministrator as System};
     use Permission::*;
     [
@@ -66,6 +67,7 @@ pub const TABLE: [(Permission, AdminRole); 19] = {
         (EntryApprove, Security),
         (PolicyRead, Security),
         (PolicyWrite, Security),
+        (NodeWrite, Security),
         (ExceptionRead, Security),
         (ExceptionWrite, Security),
         (ReportRead, Security),

@@ -11,6 +11,7 @@ mod clusters;
 mod exceptions;
 mod grants;
 mod ledger;
+mod nodes;
 mod openapi;
 mod policies;
 mod projects;
@@ -46,6 +47,8 @@ pub enum Who {
     Admin(Permission),
     /// An administrator holding either.
     Either(Permission, Permission),
+    /// An administrator holding any of these.
+    Any(&'static [Permission]),
     /// An administrator holding the permission, or a member whose project role has the action in
     /// the project of the path.
     Project(Permission, ProjectAction),
@@ -90,6 +93,9 @@ pub struct ApiError {
 /// Largest request body.
 const MAX_BODY: usize = 1 << 20;
 
+/// Type of an answer that is a text: Prometheus' format.
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 /// All endpoints.
 pub fn table() -> Vec<Endpoint> {
     let mut all = Vec::new();
@@ -103,6 +109,7 @@ pub fn table() -> Vec<Endpoint> {
     all.extend(exceptions::endpoints());
     all.extend(repositories::endpoints());
     all.extend(clusters::endpoints());
+    all.extend(nodes::endpoints());
     all.extend(ledger::endpoints());
     all
 }
@@ -129,6 +136,8 @@ async fn handle(app: App, endpoint: Arc<Endpoint>, params: RawPathParams, reques
     };
     let answer = tokio::spawn(work).await.unwrap_or_else(|_| Err(ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "内部错误 / internal error")));
     match answer {
+        // A text by itself is no JSON: what Prometheus reads.
+        Ok(Value::String(text)) => ([(header::CACHE_CONTROL, "no-store"), (header::CONTENT_TYPE, TEXT)], text).into_response(),
         Ok(value) => ([(header::CACHE_CONTROL, "no-store")], Json(value)).into_response(),
         Err(error) => error.into_response(),
     }
@@ -186,6 +195,7 @@ impl Call {
             Who::Anyone | Who::Session => true,
             Who::Admin(permission) => holds(permission),
             Who::Either(a, b) => holds(a) || holds(b),
+            Who::Any(permissions) => permissions.iter().any(|p| holds(*p)),
             Who::Project(permission, action) => {
                 let project = self.path.get("project").or_else(|| self.query.get("project")).cloned().or_else(|| {
                     self.query.get("repository").and_then(|r| r.split('/').next()).map(str::to_owned)

@@ -5,6 +5,7 @@ use crate::clusters::Clusters;
 use crate::config::Config;
 use crate::fold::Fold;
 use crate::journal::Journal;
+use crate::nodes::Nodes;
 use crate::policies::Policies;
 use crate::source::{Cidr, true_source};
 use base64::Engine as _;
@@ -31,6 +32,7 @@ pub struct Inner {
     pub journal: Journal,
     pub policies: Policies,
     pub clusters: Clusters,
+    pub nodes: Nodes,
     pub analyses: Analyses,
     pub trusted: Vec<Cidr>,
     pub token_key: SigningKey,

@@ -31,8 +31,8 @@ pub mod verdict;
 use crate::clusters::bundle::Made;
 use crate::clusters::images::Images;
 use crate::clusters::recheck::Seen;
-use crate::clusters::records::Windows;
 use crate::clusters::verdict::Cached;
+use crate::intake::Windows;
 use cluster::Cluster;
 use kept::Kept;
 use entry::EntryRequest;
@@ -126,7 +126,7 @@ impl Clusters {
             verdicts: Mutex::default(),
             gates: Mutex::default(),
             images: Images::default(),
-            windows: Windows::default(),
+            windows: records::windows(),
             changing_admission: Mutex::default(),
             comparing: tokio::sync::Mutex::default(),
         })

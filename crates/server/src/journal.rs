@@ -36,6 +36,11 @@ impl Journal {
         self.ledger.append(records).await
     }
 
+    /// A text as records would show it.
+    pub fn mask(&self, text: &str) -> String {
+        (self.mask)(text)
+    }
+
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -46,7 +51,8 @@ impl Journal {
         record.detail.values_mut().for_each(|v| self.mask_value(v));
     }
 
-    fn mask_value(&self, value: &mut serde_json::Value) {
+    /// The same for every text inside a value.
+    pub fn mask_value(&self, value: &mut serde_json::Value) {
         match value {
             serde_json::Value::String(s) => *s = (self.mask)(s),
             serde_json::Value::Array(list) => list.iter_mut().for_each(|v| self.mask_value(v)),

@@ -8,6 +8,7 @@
 //!   in, look at these bytes.
 //! * [`api`]: the management API; [`api::table`] is the list of endpoints and who may call them.
 //! * [`clusters`]: clusters, and what their gates ask.
+//! * [`nodes`]: nodes, and what their sensors ask.
 //! * [`token`]: the registry's token service.
 //! * [`policies`]: modes by project, custom policies, exceptions.
 //! * [`listen`], [`source`]: HTTPS, the local socket, and the true source address.
@@ -22,8 +23,10 @@ pub mod config;
 pub mod fold;
 pub mod gate;
 pub mod initial;
+pub(crate) mod intake;
 pub mod journal;
 pub mod listen;
+pub mod nodes;
 pub mod policies;
 pub mod serve;
 pub mod source;

@@ -32,6 +32,11 @@ const HEADER: Duration = Duration::from_secs(5);
 /// How often refused connections of relays are told to the log.
 const TOLD: Duration = Duration::from_secs(10);
 
+/// The certificate a client showed, by the SHA-256 of its DER in hexadecimal: a request's extension. That it is one of
+/// the listener's authority and not expired was checked; who it stands for is the handler's to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerCertificate(pub String);
+
 /// Ends listeners: new connections are no longer taken, running requests finish.
 pub type Stop = watch::Receiver<bool>;
 
@@ -72,7 +77,16 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await else { return };
-    connection(Records { stream, failed: None }, router, Some(peer), stop).await;
+    let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+    let shown = shown.map(|leaf| PeerCertificate(hex::encode(jinwu_trust::sha256(leaf))));
+    connection(Records { stream, failed: None }, router, Peer { address: Some(peer), shown }, stop).await;
+}
+
+/// Who is at the other end: unknown on the local socket.
+#[derive(Clone, Default)]
+struct Peer {
+    address: Option<SocketAddr>,
+    shown: Option<PeerCertificate>,
 }
 
 /// Serves `router` to relays, on a socket only its owner may open: a connection begins with a PROXY protocol header, whose client
@@ -196,7 +210,7 @@ pub async fn plain(listener: TcpListener, router: axum::Router, mut stop: Stop) 
             () = stopped(&mut stop) => return,
         };
         let _ = stream.set_nodelay(true);
-        tokio::spawn(connection(stream, router.clone(), Some(peer), stop.clone()));
+        tokio::spawn(connection(stream, router.clone(), Peer { address: Some(peer), shown: None }, stop.clone()));
     }
 }
 
@@ -209,7 +223,7 @@ pub async fn local(path: &Path, router: axum::Router, mut stop: Stop) -> io::Res
                 stream = next(&listener) => stream,
                 () = stopped(&mut stop) => return,
             };
-            tokio::spawn(connection(stream, router.clone(), None, stop.clone()));
+            tokio::spawn(connection(stream, router.clone(), Peer::default(), stop.clone()));
         }
     });
     Ok(())
@@ -240,14 +254,17 @@ async fn next(listener: &UnixListener) -> UnixStream {
     }
 }
 
-async fn connection<S>(stream: S, router: axum::Router, peer: Option<SocketAddr>, mut stop: Stop)
+async fn connection<S>(stream: S, router: axum::Router, peer: Peer, mut stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(ConnectInfo(peer));
+        if let Some(address) = peer.address {
+            request.extensions_mut().insert(ConnectInfo(address));
+        }
+        if let Some(shown) = &peer.shown {
+            request.extensions_mut().insert(shown.clone());
         }
         router.clone().oneshot(request)
     });

@@ -8,6 +8,7 @@ use crate::config::{Config, ConfigError};
 use crate::fold::Fold;
 use crate::gate::PushGate;
 use crate::journal::{self, Journal};
+use crate::nodes::{self, Nodes};
 use crate::policies::Policies;
 use crate::{SERVICE, api, initial, listen, token};
 use anyhow::Context as _;
@@ -19,7 +20,7 @@ use jinwu_model::{Kind, Mode, Record, Subject};
 use jinwu_registry::Registry;
 use jinwu_registry::seam::Seams;
 use jinwu_scan::client::{Pool, PoolConfig};
-use jinwu_trust::SigningKey;
+use jinwu_trust::{Authority, SigningKey};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,9 +51,10 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     let lock = lock(&data)?;
     let trusted = config.trusted_proxies.iter().map(|p| p.parse()).collect::<Result<Vec<_>, ConfigError>>()?;
     let certificates = jinwu_trust::tls::ensure_certificates(&data.join("tls"), &config.names)?;
-    let tls = jinwu_trust::tls::server_config(&certificates)?;
     let keys = data.join("keys");
     std::fs::create_dir_all(&keys).with_context(|| keys.display().to_string())?;
+    let of_nodes = Authority::load_or_create(&keys, "nodes", "Jinwu nodes")?;
+    let tls = jinwu_trust::tls::server_config_with_clients_of(&certificates, of_nodes.certificate())?;
     let token_key = SigningKey::load_or_create(&keys.join("token.pem"))?;
 
     let mut ledger_config = jinwu_ledger::Config::under(&data, SigningKey::load_or_create(&keys.join("ledger.pem"))?);
@@ -67,6 +69,8 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     let policies = Policies::open(&data.join("policies.db"))?;
 
     let clusters = Clusters::open(&data.join("clusters.db"), SigningKey::load_or_create(&keys.join("gate.pem"))?)?;
+
+    let nodes = Nodes::open(&data.join("nodes.db"), SigningKey::load_or_create(&keys.join("node.pem"))?, of_nodes)?;
 
     let program = scanner(&config)?;
     let mut pool = PoolConfig::new(program);
@@ -85,6 +89,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
         journal,
         policies,
         clusters,
+        nodes,
         analyses: analyses.clone(),
         trusted,
         token_key,
@@ -126,6 +131,7 @@ pub async fn start(config: Config) -> anyhow::Result<Server> {
     tokio::spawn(record_folded(app.clone()));
     tokio::spawn(clusters::recheck::run(app.clone()));
     tokio::spawn(clusters::silence::run(app.clone()));
+    tokio::spawn(nodes::watch::run(app.clone()));
     tracing::info!(%address, data = %data.display(), "ready");
     Ok(Server { app, address, stop, _lock: lock })
 }
@@ -150,10 +156,10 @@ fn announce(app: &App, address: std::net::SocketAddr) -> anyhow::Result<()> {
     Ok(jinwu_trust::files::write(&app.config.data.join("run").join("server.json"), body.to_string().as_bytes(), 0o644)?)
 }
 
-/// Registry, token service, what gates ask, and API.
+/// Registry, token service, what gates and sensors ask, and API.
 pub fn router(app: &App) -> axum::Router {
     let tokens = axum::Router::new().route("/token", axum::routing::get(token::get).post(token::post)).with_state(app.clone());
-    let router = tokens.merge(clusters::http::router(app)).merge(api::router(app));
+    let router = tokens.merge(clusters::http::router(app)).merge(nodes::http::router(app)).merge(api::router(app));
     match app.registry() {
         Some(registry) => router.merge(registry.router()),
         None => router,

@@ -63,6 +63,15 @@ pub fn server_config_with_clients(certificates: &Certificates) -> Result<Arc<rus
     profile(certificates, Some(roots))
 }
 
+/// The same for a listener that also knows clients by the certificates of an authority of their own, PEM.
+pub fn server_config_with_clients_of(certificates: &Certificates, authority: &str) -> Result<Arc<rustls::ServerConfig>, TrustError> {
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in rustls_pemfile::certs(&mut authority.as_bytes()) {
+        roots.add(certificate.map_err(|source| TrustError::File { path: "authority of clients".into(), source })?)?;
+    }
+    profile(certificates, Some(roots))
+}
+
 fn profile(certificates: &Certificates, clients: Option<rustls::RootCertStore>) -> Result<Arc<rustls::ServerConfig>, TrustError> {
     let chain: Vec<CertificateDer<'static>> = rustls_pemfile::certs(&mut files::read(&certificates.chain)?.as_slice())
         .collect::<Result<_, _>>()

@@ -48,6 +48,7 @@ async fn every_endpoint_against_every_role() -> anyhow::Result<()> {
                 Who::Anyone | Who::Session => true,
                 Who::Admin(p) | Who::Project(p, _) => holds(p),
                 Who::Either(a, b) => holds(a) || holds(b),
+                Who::Any(all) => all.iter().any(|p| holds(*p)),
             };
             // A valid body would change things; what is asked here is the door alone.
             let answer = session.call(method, &path, body.as_ref()).await?;
@@ -74,6 +75,7 @@ fn no_permission_is_shared_between_administrators() {
                 Who::Session => "session".to_owned(),
                 Who::Admin(p) => holder(p).to_owned(),
                 Who::Either(a, b) => format!("{}+{}", holder(a), holder(b)),
+                Who::Any(all) => all.iter().map(|p| holder(*p)).collect::<Vec<_>>().join("+"),
                 Who::Project(p, _) => format!("{}+member", holder(p)),
             };
             format!("{} {} {who}", e.method, e.path)

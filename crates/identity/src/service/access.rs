@@ -62,7 +62,7 @@ impl Identity {
         match subject.kind {
             SubjectKind::Robot => state.robots.get(&subject.name).is_some_and(|r| r.usable(self.now()) && r.epoch == epoch),
             SubjectKind::User => state.accounts.get(&subject.name).is_some_and(|a| !a.disabled && a.epoch == epoch),
-            SubjectKind::Anonymous | SubjectKind::System => false,
+            SubjectKind::Anonymous | SubjectKind::Process | SubjectKind::System => false,
         }
     }
 
@@ -81,7 +81,7 @@ impl Identity {
                 .cloned()
                 .unwrap_or_default(),
             SubjectKind::User => member_actions(&state, &subject.name, project),
-            SubjectKind::Anonymous | SubjectKind::System => BTreeSet::new(),
+            SubjectKind::Anonymous | SubjectKind::Process | SubjectKind::System => BTreeSet::new(),
         }
     }
 }

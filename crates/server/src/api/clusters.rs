@@ -139,6 +139,7 @@ async fn remove(call: Call) -> Answer {
     let entry = call.entry(Kind::Cluster, "remove", &format!("cluster:{name}"));
     call.change(entry, move |app| {
         app.clusters.remove(&name)?;
+        app.nodes.forget_issuer(&name).map_err(ApiError::from)?;
         app.policies.forget_cluster(&name).map_err(ApiError::from)
     })
     .await?;

@@ -43,6 +43,7 @@ fn who(who: Who) -> String {
         Who::Session => "session".into(),
         Who::Admin(p) => word(p),
         Who::Either(a, b) => format!("{} | {}", word(a), word(b)),
+        Who::Any(all) => all.iter().map(word).collect::<Vec<_>>().join(" | "),
         Who::Project(p, action) => format!("{} | project {}", word(p), word(action)),
     }
 }

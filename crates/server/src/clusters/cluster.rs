@@ -224,7 +224,7 @@ impl Component {
 }
 
 /// RFC 1123 label, as namespaces are named.
-pub(super) fn label(what: &str, name: &str) -> Result<(), ClusterError> {
+pub(crate) fn label(what: &str, name: &str) -> Result<(), ClusterError> {
     let bytes = name.as_bytes();
     let good = (1..=63).contains(&bytes.len())
         && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
@@ -239,7 +239,7 @@ pub(super) fn label(what: &str, name: &str) -> Result<(), ClusterError> {
 }
 
 /// RFC 1123 subdomain, as pods and runtime classes are named.
-pub(super) fn subdomain(what: &str, name: &str) -> Result<(), ClusterError> {
+pub(crate) fn subdomain(what: &str, name: &str) -> Result<(), ClusterError> {
     if name.len() > 253 {
         return Err(ClusterError::Invalid(format!("{what}: 超过 253 个字符 / more than 253 characters")));
     }
@@ -247,7 +247,7 @@ pub(super) fn subdomain(what: &str, name: &str) -> Result<(), ClusterError> {
 }
 
 /// Text people read: not blank, not long, no control characters.
-pub(super) fn text(what: &str, value: &str, most: usize) -> Result<(), ClusterError> {
+pub(crate) fn text(what: &str, value: &str, most: usize) -> Result<(), ClusterError> {
     let good = !value.trim().is_empty() && value.chars().count() <= most && !value.chars().any(char::is_control);
     good.then_some(()).ok_or_else(|| {
         ClusterError::Invalid(format!("{what} 须为 1–{most} 个字符,不含控制字符 / {what} must be 1 to {most} characters without control characters"))

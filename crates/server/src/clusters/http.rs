@@ -1,17 +1,18 @@
 //! The endpoints gates ask, `/gate/v1`. A gate shows its cluster's secret as a bearer token; what it
 //! asks and gets is [`jinwu_admission::protocol`].
 
-use super::records::{self, Batch, BatchError};
+use super::records::{self, Batch};
 use super::{blocks, bundle, images, recheck};
 use crate::api::{ApiError, bearer};
 use crate::app::App;
+use crate::intake::BatchError;
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{HeaderMap, StatusCode, header};
-use jinwu_admission::protocol::{BlockRequest, Certificate, CertificateRequest, ImageQuestion};
+use jinwu_admission::protocol::{BlockRequest, Certificate, CertificateRequest, ImageQuestion, Issuer};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -48,6 +49,7 @@ pub(crate) fn router(app: &App) -> axum::Router {
         .route("/gate/v1/records", post(take))
         .route("/gate/v1/certificate", post(certificate))
         .route("/gate/v1/blocks", post(block))
+        .route("/gate/v1/issuer", post(issuer))
         .with_state(app.clone())
 }
 
@@ -170,6 +172,25 @@ async fn block(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr
         let cluster = authenticate(&app, peer, &headers).await?;
         let ask: BlockRequest = question(body).await?;
         Ok::<_, ApiError>(Json(blocks::take(&app, &cluster, ask).await?).into_response())
+    };
+    work.await.unwrap_or_else(IntoResponse::into_response)
+}
+
+/// By which keys the cluster signs tokens: its nodes enrol by them.
+async fn issuer(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>, headers: HeaderMap, body: Body) -> Response {
+    let work = async {
+        let cluster = authenticate(&app, peer, &headers).await?;
+        let ask: Issuer = question(body).await?;
+        let record = Record::new(app.now(), Kind::Cluster, Subject::system("gate"), "token-issuer", format!("cluster:{cluster}"))
+            .from(Some(app.source(peer.ip(), &headers)))
+            .with("issuer", ask.issuer.as_str())
+            .with("keys_sha256", hex::encode(jinwu_trust::sha256(ask.keys.to_string().as_bytes())));
+        let of = app.clone();
+        let news = tokio::task::spawn_blocking(move || of.nodes.put_issuer(&cluster, ask)).await.map_err(ApiError::unavailable)??;
+        if news {
+            app.journal.record(vec![record]).await.map_err(ApiError::unavailable)?;
+        }
+        Ok::<_, ApiError>(Json(serde_json::json!({})).into_response())
     };
     work.await.unwrap_or_else(IntoResponse::into_response)
 }
