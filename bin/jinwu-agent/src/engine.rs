@@ -51,6 +51,7 @@ pub(crate) struct Counters {
 pub(crate) struct Config {
     pub(crate) node: String,
     pub(crate) scope: String,
+    pub(crate) except: Option<String>,
     pub(crate) root: PathBuf,
     pub(crate) data: PathBuf,
     pub(crate) ring: u32,
@@ -181,6 +182,7 @@ fn start(config: &Config, judge: &Judge) -> Result<Sensor> {
         host: config.node.clone(),
         root: config.root.clone(),
         scope: config.scope.clone(),
+        except: config.except.clone(),
         calls: judge.calls(),
         node_calls: BTreeSet::from([Call::Execve, Call::Procexit, Call::Ptrace, Call::InitModule, Call::FinitModule, Call::Bpf]),
         ring: config.ring,

@@ -68,6 +68,9 @@ struct Run {
     /// `own`: of the node this process's pod is on, where a machine holds several
     #[arg(long, default_value = "/")]
     scope: String,
+    /// 不看路径以此开头的 cgroup 中的容器(属于另一传感器) / no containers whose cgroup's path begins so: they are another sensor's
+    #[arg(long)]
+    except: Option<String>,
     /// 设置文件(JSON);没有服务端时使用 / settings (JSON), where there is no server
     #[arg(long)]
     settings: Option<PathBuf>,
@@ -173,7 +176,7 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
         });
     })?;
     let scope = if options.scope == "own" { own_scope() } else { options.scope };
-    let config = engine::Config { node, scope, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
+    let config = engine::Config { node, scope, except: options.except, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
     engine::run(config, settings, String::new(), recorder, counters, files, &control, &stop)?;
     let _ = std::fs::remove_file(socket);
     let _ = recording.join();

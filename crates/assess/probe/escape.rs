@@ -94,7 +94,7 @@ fn none() -> io::Error {
     io::Error::other("none is there")
 }
 
-fn tell(way: &str, found: io::Result<String>) {
+pub(crate) fn tell(way: &str, found: io::Result<String>) {
     let (outcome, detail) = match found {
         Ok(detail) => ("open", detail),
         Err(error) => ("stopped", error.to_string()),

@@ -17,6 +17,7 @@ mod migration;
 mod permission;
 mod platform;
 mod policy;
+mod sensor;
 mod tls;
 
 use crate::cluster::Cluster;
@@ -35,10 +36,12 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Clauses with steps.
-pub const CLAUSES: [&str; 16] = ["IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-4", "AC-5", "AU-1", "AU-2", "IP-3", "IP-4", "IP-6", "IP-7", "MC-1", "IM-2", "CC-1"];
+pub const CLAUSES: [&str; 20] = [
+    "IA-1", "IA-2", "IA-3", "AC-1", "AC-2", "AC-4", "AC-5", "AU-1", "AU-2", "AU-3", "IP-3", "IP-4", "IP-6", "IP-7", "IP-9", "MC-1", "MC-2", "IM-2", "CC-1", "CC-4",
+];
 
 /// Those of them that speak of a cluster alone: without one nothing can be said.
-pub const OF_CLUSTERS: [&str; 8] = ["IA-1", "IA-3", "AC-1", "AC-4", "AC-5", "IP-6", "IP-7", "CC-1"];
+pub const OF_CLUSTERS: [&str; 12] = ["IA-1", "IA-3", "AC-1", "AC-4", "AC-5", "AU-3", "IP-6", "IP-7", "IP-9", "MC-2", "CC-1", "CC-4"];
 
 /// What steps work with.
 pub struct Lab<'a> {
@@ -75,7 +78,20 @@ pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Re
         "CC-1.C3" => availability::elasticity(lab, out).await,
         "CC-1.S1" => availability::failure_and_load(lab, out).await,
         "IP-6.C1" => deployment::running(lab, out).await,
-        "IP-6.C2" => deployment::privileged(lab, out).await,
+        "IP-6.C2" => {
+            deployment::privileged(lab, out).await?;
+            if lab.drills() && !sensor::present(lab, out).await?.is_empty() { sensor::privileged_at_start(lab, out).await } else { Ok(()) }
+        }
+        "AU-3.C1" => sensor::audited(lab, out).await,
+        "AU-3.C2" | "AU-3.S1" => sensor::recorded(lab, out).await,
+        "IP-9.C1" => sensor::responded(lab, out).await,
+        "IP-9.C2" => sensor::analysed(lab, out).await,
+        "MC-2.C1" => sensor::malware_watched(lab, out).await,
+        "MC-2.C2" => sensor::malware_watched(lab, out).await,
+        "MC-2.S1" => sensor::malware_stopped(lab, out).await,
+        "CC-4.C1" => sensor::monitored(lab, out).await,
+        "CC-4.C2" => sensor::indicators(lab, out).await,
+        "CC-4.S1" => sensor::overloaded(lab, out).await,
         "IA-2.C1" => identity::mechanism(lab, out).await,
         "IA-2.C2" => identity::secure_protocol(lab, out).await,
         "IA-2.S1" => identity::intrusion(lab, out).await,
@@ -93,7 +109,10 @@ pub async fn run(id: &str, lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Re
         "IP-4.C1" => content::scanned(lab, out).await,
         "IP-4.C2" => content::vulnerable(lab, out).await,
         "IP-7.C1" => intrusion::watched(lab, out).await,
-        "IP-7.C2" => intrusion::stopped(lab, out).await,
+        "IP-7.C2" => {
+            intrusion::stopped(lab, out).await?;
+            if lab.drills() { sensor::intrusion(lab, out).await } else { Ok(()) }
+        }
         "MC-1.C1" => content::malware_engine(lab, out).await,
         "MC-1.C2" => content::malware_stopped(lab, out).await,
         "MC-1.S1" => content::malware_drill(lab, out).await,

@@ -30,6 +30,8 @@ pub struct Containers {
     mount: PathBuf,
     /// Only containers below this cgroup are this sensor's.
     scope: String,
+    /// And none whose cgroup's path begins so.
+    except: Option<String>,
     cgroups: HashMap<u64, Cgroup>,
     by_id: HashMap<String, Arc<Container>>,
     node: Arc<Container>,
@@ -57,10 +59,11 @@ pub enum Known {
 
 impl Containers {
     /// `root` is where the node's file system is seen, `mount` the mount point of the cgroup hierarchy.
-    /// Containers outside of the cgroup `scope` (`/` for the whole node) are somebody else's.
-    pub fn new(root: PathBuf, mount: PathBuf, scope: &str) -> Self {
+    /// Containers outside of the cgroup `scope` (`/` for the whole node), and those whose path begins with `except`, are
+    /// somebody else's.
+    pub fn new(root: PathBuf, mount: PathBuf, scope: &str, except: Option<String>) -> Self {
         let scope = scope.trim_end_matches('/').to_owned();
-        Containers { root, mount, scope, cgroups: HashMap::new(), by_id: HashMap::new(), node: Arc::new(Container::node()) }
+        Containers { root, mount, scope, except, cgroups: HashMap::new(), by_id: HashMap::new(), node: Arc::new(Container::node()) }
     }
 
     /// Every cgroup there is, told with whose it is.
@@ -101,6 +104,7 @@ impl Containers {
         };
         let whose = match () {
             () if container.is_node() => Whose::Node,
+            () if self.except.as_deref().is_some_and(|e| path.starts_with(e)) => Whose::Foreign,
             () if path.strip_prefix(self.scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => Whose::Container,
             () => Whose::Foreign,
         };

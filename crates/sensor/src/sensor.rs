@@ -30,6 +30,8 @@ pub struct Options {
     pub root: PathBuf,
     /// The cgroup below which containers are this sensor's; `/` for every one.
     pub scope: String,
+    /// Beginning of the paths of cgroups that are another sensor's.
+    pub except: Option<String>,
     /// Calls that rules ask for in containers, beside those that are always recorded.
     pub calls: BTreeSet<Call>,
     /// Calls that are told of the node's own processes.
@@ -194,7 +196,7 @@ impl Sensor {
             Ok(builder.build()?)
         };
         let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
-        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone(), &options.scope);
+        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone(), &options.scope, options.except.clone());
         skel.attach().context("the sensor's programs cannot be attached")?;
         match attach_dns(&skel, &hierarchy) {
             Ok(link) => {

@@ -131,7 +131,7 @@ impl Issuer {
         let now = jinwu_lab::now() / 1000;
         let mut all = json!({
             "iss": "https://kubernetes.default.svc", "aud": ["jinwu"], "iat": now, "nbf": now, "exp": now + 3600, "jti": jti,
-            "kubernetes.io": {"namespace": "jinwu", "serviceaccount": {"name": "jinwu-agent", "uid": "1"}, "pod": {"name": "jinwu-agent-x", "uid": "2"}, "node": {"name": "w1", "uid": "3"}},
+            "kubernetes.io": {"namespace": "jinwu-sensor", "serviceaccount": {"name": "jinwu-agent", "uid": "1"}, "pod": {"name": "jinwu-agent-x", "uid": "2"}, "node": {"name": "w1", "uid": "3"}},
         });
         for (name, value) in claims.as_object().into_iter().flatten() {
             match (all[name].as_object_mut(), value.as_object()) {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 /// For whom a token must be issued.
 pub const AUDIENCE: &str = "jinwu";
 /// The sensor's service account.
-pub const NAMESPACE: &str = "jinwu";
+pub const NAMESPACE: &str = "jinwu-sensor";
 pub const ACCOUNT: &str = "jinwu-agent";
 /// Longest life of a token that is taken, seconds.
 const LONGEST: i64 = 3_700;
