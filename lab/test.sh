@@ -21,6 +21,7 @@ suite() {
 # Everything is built once, with one selection, so that nothing is compiled a second time with
 # other features.
 build_all() {
+  need clang llvm libelf-dev zlib1g-dev linux-libc-dev
   cargo build --quiet --locked --workspace --all-targets
 }
 

@@ -12,7 +12,7 @@ use jinwu_node::protocol::{Batch, Enrol, Enrolled, Instructions, MAX_BATCH, Stat
 use jinwu_node::response::Orders;
 use jinwu_trust::VerifyingKey;
 use jinwu_trust::files;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use std::net::ToSocketAddrs as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use std::time::Duration;
 const WAIT: u64 = 25;
 /// How often the server hears from a node that has nothing to say.
 const QUIET: Duration = Duration::from_secs(10);
+/// Age at which a certificate is renewed.
+const RENEW: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Records that are sent at once; fewer wait a moment for more.
 const FEW: usize = 200;
 
@@ -29,7 +31,7 @@ const FEW: usize = 200;
 pub(crate) struct Server {
     url: String,
     node: String,
-    client: reqwest::Client,
+    client: RwLock<reqwest::Client>,
     key: VerifyingKey,
 }
 
@@ -74,25 +76,50 @@ impl Server {
         if !folder.join("node.crt").exists() {
             enrol(way, folder, &url, node).await?;
         }
-        let pem = format!("{}\n{}\n", text(folder, "node.key")?, text(folder, "node.crt")?);
-        let identity = reqwest::Identity::from_pem(pem.as_bytes()).context("node.key and node.crt are no certificate with its key; remove them to enrol anew")?;
         let key = VerifyingKey::from_pem(&text(folder, "verify.pem")?).context("verify.pem is no Ed25519 key; remove node.crt to enrol anew")?;
-        Ok(Server { url, node: node.to_owned(), client: client(way, Some(identity))?, key })
+        Ok(Server { url, node: node.to_owned(), client: RwLock::new(client(way, Some(identity(folder)?))?), key })
+    }
+
+    fn client(&self) -> reqwest::Client {
+        self.client.read().clone()
+    }
+
+    /// Another certificate for the same key, well before the one at hand ends.
+    async fn renew(&self, way: &Path, folder: &Path) -> Result<()> {
+        let pem = text(folder, "node.key")?;
+        let request = request(&rcgen::KeyPair::from_pem(&pem)?, &self.node)?;
+        let answer = self.client().post(format!("{}/agent/v1/renew", self.url)).json(&serde_json::json!({ "request": request })).send().await?;
+        let renewed: Enrolled = check(answer).await?.json().await?;
+        files::write(&folder.join("node.crt"), renewed.certificate.as_bytes(), 0o600)?;
+        *self.client.write() = client(way, Some(identity(folder)?))?;
+        tracing::info!("the node's certificate was renewed");
+        Ok(())
     }
 
     async fn records(&self, batch: &Batch) -> Result<Taken> {
-        let answer = self.client.post(format!("{}/agent/v1/records", self.url)).json(batch).send().await?;
+        let answer = self.client().post(format!("{}/agent/v1/records", self.url)).json(batch).send().await?;
         Ok(check(answer).await?.json().await?)
     }
 
     async fn instructions(&self, have: &str) -> Result<Option<Instructions>> {
         let query = [("have", have), ("wait", &WAIT.to_string())];
-        let answer = self.client.get(format!("{}/agent/v1/instructions", self.url)).query(&query).timeout(Duration::from_secs(WAIT + 10)).send().await?;
+        let answer = self.client().get(format!("{}/agent/v1/instructions", self.url)).query(&query).timeout(Duration::from_secs(WAIT + 10)).send().await?;
         if answer.status() == reqwest::StatusCode::NOT_MODIFIED {
             return Ok(None);
         }
         Ok(Some(check(answer).await?.json().await?))
     }
+}
+
+fn request(key: &rcgen::KeyPair, node: &str) -> Result<String> {
+    let mut parameters = rcgen::CertificateParams::new(Vec::new())?;
+    parameters.distinguished_name.push(rcgen::DnType::CommonName, node);
+    Ok(parameters.serialize_request(key)?.pem()?)
+}
+
+fn identity(folder: &Path) -> Result<reqwest::Identity> {
+    let pem = format!("{}\n{}\n", text(folder, "node.key")?, text(folder, "node.crt")?);
+    reqwest::Identity::from_pem(pem.as_bytes()).context("node.key and node.crt are no certificate with its key; remove them to enrol anew")
 }
 
 /// A key of the node's own, and a certificate for it.
@@ -107,9 +134,7 @@ async fn enrol(way: &Path, folder: &Path, url: &str, node: &str) -> Result<()> {
         bail!("这个节点还没有登记:用 jinwu node code {node} 取得一次性登记码,写入 {0} / this node is not enrolled: get a one-time code by jinwu node code {node} and write it to {0}", code.display());
     };
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256)?;
-    let mut parameters = rcgen::CertificateParams::new(Vec::new())?;
-    parameters.distinguished_name.push(rcgen::DnType::CommonName, node);
-    let request = parameters.serialize_request(&key)?.pem()?;
+    let request = request(&key, node)?;
     let ask = Enrol { node: node.to_owned(), credential, cluster, request };
     let answer = client(way, None)?.post(format!("{url}/agent/v1/enrol")).json(&ask).send().await?;
     let enrolled: Enrolled = check(answer).await?.json().await?;
@@ -136,7 +161,20 @@ pub(crate) async fn run(way: PathBuf, folder: PathBuf, node: String, spool: Arc<
             }
         }
     };
-    tokio::join!(records(server.clone(), spool, asker.clone()), instructions(server, folder, asker));
+    tokio::join!(records(server.clone(), spool, asker.clone()), instructions(server.clone(), folder.clone(), asker), certificates(server, way, folder));
+}
+
+/// Keeps the certificate from ending.
+async fn certificates(server: Arc<Server>, way: PathBuf, folder: PathBuf) {
+    loop {
+        let age = std::fs::metadata(folder.join("node.crt")).and_then(|m| m.modified()).ok().and_then(|m| m.elapsed().ok()).unwrap_or_default();
+        if age > RENEW
+            && let Err(error) = server.renew(&way, &folder).await
+        {
+            tracing::warn!(error = format!("{error:#}"), "the node's certificate was not renewed; it stands for seven days");
+        }
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+    }
 }
 
 async fn records(server: Arc<Server>, spool: Arc<Mutex<Spool>>, asker: Asker) {
