@@ -26,7 +26,7 @@ const MAY_BE_UNSAFE: [&str; 2] = ["crates/advisory", "crates/sensor"];
 const HEAVY: [(&str, &str); 2] = [("yara-x", "crates/malware/Cargo.toml"), ("jinwu-malware", "bin/jinwu-scan/Cargo.toml")];
 
 /// Who may use whom: the pure crates use no I/O, and nothing calls back up.
-const FORBIDDEN: [(&str, &[&str]); 11] = [
+const FORBIDDEN: [(&str, &[&str]); 12] = [
     ("crates/model", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
     ("crates/standard", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-server", "jinwu-registry"]),
     ("crates/cel", &["tokio", "rusqlite", "reqwest", "axum", "jinwu-"]),
@@ -35,6 +35,7 @@ const FORBIDDEN: [(&str, &[&str]); 11] = [
     ("crates/audit", &["tokio", "rusqlite", "reqwest", "axum", "kube", "rand", "jinwu-policy", "jinwu-server"]),
     ("crates/inventory", &["tokio", "rusqlite", "reqwest", "axum", "kube", "rand", "jinwu-policy", "jinwu-server"]),
     ("crates/detect", &["tokio", "rusqlite", "reqwest", "axum", "rand", "jinwu-policy", "jinwu-server"]),
+    ("crates/event", &["tokio", "rusqlite", "reqwest", "axum", "rand", "jinwu-policy", "jinwu-server", "jinwu-sensor"]),
     ("crates/registry", &["jinwu-identity", "jinwu-policy", "jinwu-scan", "jinwu-server", "jinwu-image"]),
     ("crates/scan", &["jinwu-registry", "jinwu-server", "jinwu-identity", "yara-x"]),
     ("crates/server", &["jinwu-image", "yara-x", "jinwu-malware"]),

@@ -1,12 +1,12 @@
-//! Falco's rule language, compiled, over events of any source: Kubernetes audit events today, node
-//! events next.
+//! Falco's rule language, compiled, over events of any source: Kubernetes audit events and node events.
 //!
 //! Rule files ([`RuleFile`]) become a [`RuleSet`]; [`RuleSet::evaluate`] says which rules hold for an
 //! [`Event`]. Names of fields are resolved and values prepared when rules are loaded; equal
 //! comparisons of different rules exist once and are evaluated at most once per event. [`Sequences`]
 //! adds what Falco lacks: conditions that repeat or follow one another for the same subject.
 //!
-//! [`audit`] reads audit events of an API server and is the source `k8s_audit`; [`content`] holds
+//! [`audit`] reads audit events of an API server and is the source `k8s_audit`; node events, the source
+//! `syscall`, are those of `jinwu-event`; [`content`] holds
 //! the rules the product ships, and [`reference`](mod@reference) describes them.
 #![forbid(unsafe_code)]
 

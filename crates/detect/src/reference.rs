@@ -1,5 +1,6 @@
 //! A page about the rules, made from the rules.
 
+use crate::field::Source;
 use crate::guidance::Guidance;
 use crate::ruleset::RuleSet;
 use std::fmt::Write as _;
@@ -22,6 +23,12 @@ pub enum Language {
     English,
 }
 
+/// What is particular to rules over node events.
+const NODE: (&str, &str) = (
+    "事件来自节点上的进程、文件与网络调用。被拦截的调用按已成功参与匹配(`fd.num`、`evt.rawres`、`evt.res`),实情见 `jinwu.verdict` 与 `jinwu.result`。路径经符号链接到达别处时,`fd.name`、`fd.directory`、`fd.filename` 有原样与实际两个值,一个相符即相符。`fd.sip.name` 等地址的名字除 API server(取自容器环境变量)外均不存在。`jinwu.*` 字段只能在金吾中加载。",
+    "Events are calls of processes on a node: programs, files, network. A call that was held up counts as if it had succeeded (`fd.num`, `evt.rawres`, `evt.res`); `jinwu.verdict` and `jinwu.result` say what was. Where a path leads elsewhere by symbolic links, `fd.name`, `fd.directory` and `fd.filename` have two values, as given and as found, and one that fits is enough. Names of addresses (`fd.sip.name` and its like) are absent, except the API server's, which is taken from the container's environment. Fields of `jinwu.*` load in Jinwu only.",
+);
+
 /// The reference of all rules and sequences of a set, as Markdown.
 pub fn reference(rules: &RuleSet, language: Language) -> String {
     let chinese = language == Language::Chinese;
@@ -30,13 +37,23 @@ pub fn reference(rules: &RuleSet, language: Language) -> String {
         out.push_str(line);
         out.push('\n');
     };
-    put(if chinese { "# Kubernetes 检测规则" } else { "# Rules for Kubernetes" });
+    let node = rules.rules().iter().any(|r| r.source == Source::Syscall);
+    put(match (chinese, node) {
+        (true, false) => "# Kubernetes 检测规则",
+        (false, false) => "# Rules for Kubernetes",
+        (true, true) => "# 节点检测规则",
+        (false, true) => "# Rules for nodes",
+    });
     put("");
     put(if chinese {
         "本页由规则生成。「等级」按 GB/T 30279 的用语;「默认」为规则的默认模式;带 ⏱ 的是序列规则,按窗口计数或按顺序匹配。"
     } else {
         "Made from the rules. Grade in the words of GB/T 30279; default is the rule's mode unless a policy says otherwise; ⏱ marks sequences, which count or order events within a window."
     });
+    if node {
+        put("");
+        put(if chinese { NODE.0 } else { NODE.1 });
+    }
     let rows = rules
         .rules()
         .iter()

@@ -33,6 +33,8 @@ use std::time::Duration;
 
 /// Most events one step can ask for.
 pub const MAX_COUNT: u32 = 200;
+/// Most steps of a sequence.
+pub const MAX_STEPS: usize = 8;
 /// Most keys kept per sequence; beyond, the longest untouched go.
 pub const MAX_KEYS: usize = 8192;
 

@@ -234,6 +234,8 @@ pub struct Capture {
     pub texts: [u8; 2],
     /// The directories they are relative to.
     pub directories: [u8; 2],
+    /// A third text. In a record it stands where the first one's directory would, which is a text without one then.
+    pub extra: u8,
     /// The open file or socket.
     pub fd: u8,
     /// The call answers an open file or socket.
@@ -260,9 +262,10 @@ impl Call {
         self.parameters().iter().find(|p| p.name == name)
     }
 
-    /// Which text of a record is the path or text of the parameter at `place`.
+    /// Which text of an event is the path or text of the parameter at `place`: 0 and 1 the call's first two, 2 the third.
     pub fn text_of(self, place: u8) -> Option<usize> {
-        self.capture().texts.iter().position(|t| *t == place)
+        let capture = self.capture();
+        capture.texts.iter().chain([&capture.extra]).position(|t| *t == place)
     }
 
     /// Always recorded, whatever rules are loaded (files that are only read are not).
@@ -276,6 +279,7 @@ impl Call {
             call: self,
             texts: [NONE; 2],
             directories: [NONE; 2],
+            extra: NONE,
             fd: NONE,
             returns_fd: matches!(self, Call::Open | Call::Openat | Call::Openat2 | Call::Creat | Call::OpenByHandleAt | Call::Accept | Call::Accept4 | Call::Socket),
             address: NONE,
@@ -291,6 +295,8 @@ impl Call {
                         *text = parameter.place;
                         *directory = if let Input::PathAt(at) = parameter.input { at } else { NONE };
                         next += 1;
+                    } else {
+                        capture.extra = parameter.place;
                     }
                 }
                 Input::Fd => capture.fd = parameter.place,
@@ -331,5 +337,11 @@ mod tests {
         assert_eq!(Call::Symlinkat.capture().directories, [NONE, 1]);
         assert_eq!(Call::Dup2.capture().fd, 0);
         assert_eq!(Call::Renameat.text_of(3), Some(1));
+        assert_eq!((Call::Mount.capture().extra, Call::Mount.text_of(2)), (2, Some(2)));
+        for call in Call::ALL {
+            // The third text needs the place of the first one's directory.
+            let capture = call.capture();
+            assert!(capture.extra == NONE || capture.directories[0] == NONE, "{}", call.name());
+        }
     }
 }

@@ -7,6 +7,9 @@ use crate::record::{Origin, Record, Verdict, flag};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+/// Longest name of a thread, bytes.
+const MAX_NAME: usize = 15;
+
 pub const AF_UNIX: u8 = 1;
 pub const AF_INET: u8 = 2;
 pub const AF_INET6: u8 = 10;
@@ -43,11 +46,14 @@ pub struct NodeEvent {
     pub texts: [Option<String>; 2],
     /// The same, absolute, without `.` and `..`; symbolic links are not followed.
     pub paths: [Option<String>; 2],
+    /// A third text of the call (a mount's type).
+    pub extra: Option<String>,
     /// The file the call is about, of the kernel's own knowledge.
     pub file: Option<File>,
     pub socket: Option<Socket>,
     /// What was sent or received, its beginning; the question for [`Call::Dns`].
     pub data: Vec<u8>,
+    /// Who acts. Of a started program, also of one that was kept from it, what it runs as.
     pub process: Arc<Process>,
     /// Parent first.
     pub ancestors: Arc<[Arc<Process>]>,
@@ -88,6 +94,7 @@ impl NodeEvent {
             args: [0; 6],
             texts: [None, None],
             paths: [None, None],
+            extra: None,
             file: None,
             socket: None,
             data: Vec::new(),
@@ -108,6 +115,7 @@ impl NodeEvent {
     /// From a record. `time` is nanoseconds since 1970.
     pub fn new(record: &Record<'_>, call: Call, who: Who, time: i64, number: u64, host: Arc<str>) -> Self {
         let head = &record.head;
+        let who = Who { process: attempted(record, call, who.process), ..who };
         let capture = call.capture();
         let mut texts = [None, None];
         let mut paths = [None, None];
@@ -136,6 +144,7 @@ impl NodeEvent {
             args: head.args,
             texts,
             paths,
+            extra: if capture.extra == crate::call::NONE { None } else { record.text(2).map(|t| String::from_utf8_lossy(t).into_owned()) },
             file: record.has(flag::FILE).then(|| file(record, 4)),
             socket: record.has(flag::SOCKET).then(|| socket(record)),
             data,
@@ -176,6 +185,23 @@ impl NodeEvent {
     pub fn path(&self) -> Option<&str> {
         self.file.as_ref().and_then(|f| f.path.as_deref()).or(self.paths[0].as_deref())
     }
+}
+
+/// The process of a record. Of a program that was, or would be, kept from starting the sensor knows who asked for it:
+/// rules see what would have run.
+fn attempted(record: &Record<'_>, call: Call, process: Arc<Process>) -> Arc<Process> {
+    let held_up = matches!(Verdict::of(record.head.verdict), Some(Verdict::Denied | Verdict::Alarmed));
+    if !held_up || !matches!(call, Call::Execve | Call::Execveat) || record.program.is_some() || !record.has(flag::FILE) {
+        return process;
+    }
+    let program = file(record, 4);
+    let exe = record.text(0).map_or_else(String::new, |t| String::from_utf8_lossy(t).into_owned());
+    let path = program.path.as_deref().unwrap_or(&exe);
+    let mut name = path.rsplit('/').next().unwrap_or_default().to_owned();
+    while name.len() > MAX_NAME {
+        name.pop();
+    }
+    Arc::new(Process { name, exe, args: Vec::new(), program_writable: record.has(flag::WRITABLE), program, ..(*process).clone() })
 }
 
 /// The file of a record whose path is the text at `text`.
@@ -251,6 +277,43 @@ mod tests {
         assert_eq!(absolute("/a/b", "../c/./d"), "/a/c/d");
         assert_eq!(absolute("/a", "/etc/../etc/../etc/shadow"), "/etc/shadow");
         assert_eq!(absolute("/", "../.."), "/");
+    }
+
+    /// A record as the kernel's program writes it on this machine.
+    fn written(fill: impl Fn(&str, &mut [u8]), texts: [&str; crate::record::TEXTS]) -> Vec<u8> {
+        let mut bytes = vec![0; Head::SIZE];
+        for field in &Head::layout().fields {
+            let size = field.align * field.elements.unwrap_or(1);
+            let place = &mut bytes[field.offset..field.offset + size];
+            match field.name {
+                "texts_at" => place.copy_from_slice(&(Head::SIZE as u16).to_ne_bytes()),
+                "lengths" => place.copy_from_slice(&texts.map(|t| (t.len() as u16).to_ne_bytes()).concat()),
+                name => fill(name, place),
+            }
+        }
+        bytes.extend(texts.concat().into_bytes());
+        bytes
+    }
+
+    #[test]
+    fn a_program_kept_from_starting_is_seen_as_it_would_run() {
+        let bytes = |verdict: Verdict| {
+            let fill = |name: &str, place: &mut [u8]| match name {
+                "verdict" => place[0] = verdict as u8,
+                "flags" => place.copy_from_slice(&(flag::FILE | flag::UPPER | flag::WRITTEN).to_ne_bytes()),
+                _ => {}
+            };
+            written(fill, ["./a-name-that-is-long", "", "", "", "/tmp/a-name-that-is-long"])
+        };
+        let who = Who { process: Arc::new(Process { name: "bash".into(), ..Process::default() }), ancestors: Arc::from([]), container: Arc::default() };
+        let seen = |verdict| {
+            let bytes = bytes(verdict);
+            let record = Record::read(&bytes).expect("a record");
+            let process = NodeEvent::new(&record, Call::Execve, who.clone(), 0, 0, "n".into()).process;
+            (process.name.clone(), process.program.path.clone(), process.program.written)
+        };
+        assert_eq!(seen(Verdict::Denied), ("a-name-that-is-".into(), Some("/tmp/a-name-that-is-long".into()), true));
+        assert_eq!(seen(Verdict::Passed), ("bash".into(), None, false));
     }
 
     proptest::proptest! {

@@ -7,6 +7,8 @@
 //! - A call that was held up, or would be, counts as if it had succeeded (`fd.num`, `evt.rawres`, `evt.res`,
 //!   `evt.failed`): rules ask for success, and what was prevented must not be silent. `jinwu.verdict` and
 //!   `jinwu.result` say what was.
+//! - An output prints no values of the environment, no data that was sent, and no passwords of command lines (see
+//!   [`mask`]); conditions see them.
 //! - `fd.*.name` asks for a name of an address. The only one known is the API server's, from the environment that
 //!   Kubernetes gives to containers; every other is absent.
 
@@ -14,10 +16,12 @@ mod container;
 mod evt;
 mod fd;
 mod own;
+mod path;
 mod process;
 mod user;
 
 use crate::event::NodeEvent;
+use crate::mask;
 use jinwu_detect::field::{Argument, CommonField, FieldId, Source, SyscallField};
 use jinwu_detect::{Event, FieldValue};
 use std::borrow::Cow;
@@ -47,6 +51,34 @@ impl Event for NodeEvent {
             FieldId::Audit(_) => FieldValue::Absent,
         }
     }
+
+    fn shown(&self, field: FieldId, argument: &Argument) -> FieldValue<'_> {
+        use SyscallField as F;
+        let FieldId::Syscall(inner) = field else { return self.field(field, argument) };
+        match (inner, argument) {
+            (F::ProcEnv, Argument::Key(name)) => FieldValue::text(self.process.variable(name).map(|v| mask::value(name, v))),
+            (F::ProcEnv, _) => owned(self.process.env.iter().map(|e| mask::variable(e)).collect::<Vec<_>>().join(" ")),
+            // The environment of others, and what was sent, say nothing a message needs.
+            (F::ProcAenv | F::EvtBuffer, _) => hidden(self.field(field, argument)),
+            (F::EvtArg, Argument::Key(name)) if matches!(&**name, "env" | "data") => hidden(self.field(field, argument)),
+            (F::ProcCmdline | F::ProcExeline | F::ProcArgs | F::ProcPcmdline | F::ProcAcmdline | F::EvtArg, _) => masked(self.field(field, argument)),
+            (F::EvtArgs | F::EvtInfo, _) => masked(owned(self.arguments(true))),
+            _ => self.field(field, argument),
+        }
+    }
+}
+
+/// A text, or alternatives, without what looks like a secret.
+fn masked(value: FieldValue<'_>) -> FieldValue<'_> {
+    match value {
+        FieldValue::Text(text) => FieldValue::Text(Cow::Owned(mask::line(&text).into_owned())),
+        FieldValue::Any(all) => FieldValue::Any(all.iter().map(|t| Cow::Owned(mask::line(t).into_owned())).collect()),
+        other => other,
+    }
+}
+
+fn hidden(value: FieldValue<'_>) -> FieldValue<'_> {
+    if value == FieldValue::Absent { value } else { FieldValue::text(Some(mask::REMOVED)) }
 }
 
 impl NodeEvent {
@@ -57,6 +89,7 @@ impl NodeEvent {
             .or_else(|| self.evt_field(field, argument))
             .or_else(|| self.own_field(field))
             .or_else(|| self.container_field(field, argument))
+            .or_else(|| self.path_field(field))
             .or_else(|| self.user_field(field))
     }
 

@@ -34,6 +34,6 @@ mod tests {
             }
             assert_eq!(layout.size % 8, 0, "{}", layout.name);
         }
-        assert!(Head::SIZE <= 256);
+        const { assert!(Head::SIZE <= 256) };
     }
 }

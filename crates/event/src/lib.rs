@@ -12,6 +12,7 @@ pub mod event;
 mod fields;
 pub mod header;
 pub mod layout;
+pub mod mask;
 mod names;
 pub mod needed;
 pub mod process;

@@ -79,6 +79,18 @@ pub(crate) const MODE: &[(u64, &str)] = &[
     (S_ISUID as u64, "S_ISUID"),
 ];
 
+/// Type and permissions a node of a file system is made with.
+pub(crate) fn node(mode: u64) -> String {
+    let kind = match (mode as u32) & S_IFMT {
+        0o010_000 => "S_IFIFO",
+        0o020_000 => "S_IFCHR",
+        0o060_000 => "S_IFBLK",
+        0o140_000 => "S_IFSOCK",
+        _ => "S_IFREG",
+    };
+    format!("{kind}|{}", bits(MODE, mode))
+}
+
 pub(crate) const CLONE: &[(u64, &str)] = &[
     (0x80, "CLONE_NEWTIME"),
     (0x100, "CLONE_VM"),

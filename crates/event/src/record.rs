@@ -3,7 +3,7 @@
 use crate::layout::layout;
 
 /// Most texts of a record. Of a call: its first two paths or texts (0, 1), the directories they are relative to (2,
-/// 3) or the beginning of its data (3), and the path of its file or Unix socket (4). Of a started program: the name it
+/// 3), a third text (2, of a mount) or the beginning of its data (3), and the path of its file or Unix socket (4). Of a started program: the name it
 /// was started by (0), its arguments (1) and environment (3), each ended by a zero byte, its working directory (2),
 /// the program's path (4).
 pub const TEXTS: usize = 5;

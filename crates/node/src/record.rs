@@ -190,6 +190,11 @@ impl Writer {
         masked
     }
 
+    /// A long text without secrets; it is not remembered.
+    pub fn mask_all(&self, text: &str) -> String {
+        self.secrets.mask(text)
+    }
+
     fn process(&mut self, process: &Process) -> Value {
         json!({
             "pid": process.pid, "own_pid": process.own_pid, "name": process.name, "program": process.program.path, "layer": layer(process.program.layer),

@@ -59,7 +59,7 @@ int dns_asked(struct __sk_buff *skb)
 		return 1;
 	__u64 id = bpf_skb_cgroup_id(skb);
 	struct cgroup_info *info = bpf_map_lookup_elem(&cgroups, &id);
-	if (info && info->what == CGROUP_NODE)
+	if (info && info->what != CGROUP_CONTAINER)
 		return 1;
 	fill(s, CALL_DNS, ORIGIN_CGROUP, task);
 	/* In an interrupt the running task is somebody else. */

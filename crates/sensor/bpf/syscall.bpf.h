@@ -109,7 +109,7 @@ int BPF_PROG(call_exit, struct pt_regs *regs, long result)
 #endif
 	__u64 group = cgroup_of(task);
 	struct cgroup_info *info = bpf_map_lookup_elem(&cgroups, &group);
-	if (info && info->what == CGROUP_NODE && !capture->node)
+	if (info && (info->what == CGROUP_FOREIGN || (info->what == CGROUP_NODE && !capture->node)))
 		return 0;
 
 	struct scratch *s = scratch();

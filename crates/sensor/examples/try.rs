@@ -4,7 +4,7 @@ fn main() -> anyhow::Result<()> {
     let seconds: u64 = std::env::args().nth(1).and_then(|a| a.parse().ok()).unwrap_or(5);
     let node = std::env::args().nth(2).is_some();
     let calls: std::collections::BTreeSet<Call> = Call::ALL.iter().copied().filter(|c| !c.name().starts_with("recv")).collect();
-    let mut sensor = Sensor::start(Options { host: "here".into(), root: "/".into(), calls: calls.clone(), node_calls: if node { calls } else { Default::default() }, ring: 16 << 20, no_lsm: false })?;
+    let mut sensor = Sensor::start(Options { host: "here".into(), root: "/".into(), scope: "/".into(), calls: calls.clone(), node_calls: if node { calls } else { Default::default() }, ring: 16 << 20, no_lsm: false })?;
     for note in &sensor.capabilities.notes { eprintln!("{note:?}"); }
     let start = std::time::Instant::now();
     let mut n = 0u64;

@@ -76,6 +76,8 @@ pub fn near<'a>(id: &str, ancestors: impl Iterator<Item = &'a Process>) -> Vec<P
             // A shim runs in the bundle of the pod's sandbox; the other bundles of the pod lie beside it.
             name if name.starts_with("containerd-shim") => {
                 if let Some(tasks) = Path::new(&process.cwd).parent() {
+                    // As the shim sees it: its mounts may be others than the sensor's.
+                    places.push(PathBuf::from(format!("/proc/{}/root{}", process.pid, tasks.join(id).display())));
                     places.push(tasks.join(id));
                 }
             }
@@ -98,7 +100,7 @@ pub fn near<'a>(id: &str, ancestors: impl Iterator<Item = &'a Process>) -> Vec<P
 pub fn find(root: &Path, id: &str, places: &[PathBuf]) -> Option<Container> {
     let usual = PLACES.iter().map(|p| PathBuf::from(p.replace("{}", id)));
     for place in places.iter().cloned().chain(usual) {
-        let place = root.join(place.strip_prefix("/").unwrap_or(&place));
+        let place = if place.starts_with("/proc") { place } else { root.join(place.strip_prefix("/").unwrap_or(&place)) };
         if let Some(config) = read(&place.join("config.json")) {
             return Some(container(root, id, &place, config));
         }

@@ -28,9 +28,19 @@ pub struct Containers {
     root: PathBuf,
     /// Mount point of the hierarchy that names containers.
     mount: PathBuf,
+    /// Only containers below this cgroup are this sensor's.
+    scope: String,
     cgroups: HashMap<u64, Cgroup>,
     by_id: HashMap<String, Arc<Container>>,
     node: Arc<Container>,
+}
+
+/// Whose a cgroup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    Node,
+    Container,
+    Foreign,
 }
 
 /// How a cgroup stands.
@@ -39,24 +49,31 @@ pub enum Known {
     Settled(Arc<Container>),
     /// Its container is looked for still.
     Waiting(Arc<Container>),
+    /// Not this sensor's.
+    Foreign,
 }
 
 // === impl Containers ===
 
 impl Containers {
     /// `root` is where the node's file system is seen, `mount` the mount point of the cgroup hierarchy.
-    pub fn new(root: PathBuf, mount: PathBuf) -> Self {
-        let mut containers = Containers { root, mount, cgroups: HashMap::new(), by_id: HashMap::new(), node: Arc::new(Container::node()) };
-        let mount = containers.mount.clone();
-        containers.walk(&mount, "", 0);
-        containers
+    /// Containers outside of the cgroup `scope` (`/` for the whole node) are somebody else's.
+    pub fn new(root: PathBuf, mount: PathBuf, scope: &str) -> Self {
+        let scope = scope.trim_end_matches('/').to_owned();
+        Containers { root, mount, scope, cgroups: HashMap::new(), by_id: HashMap::new(), node: Arc::new(Container::node()) }
     }
 
-    /// Every cgroup there is.
-    fn walk(&mut self, folder: &Path, path: &str, depth: usize) {
+    /// Every cgroup there is, told with whose it is.
+    pub fn look(&mut self, mut tell: impl FnMut(u64, Whose)) {
+        let mount = self.mount.clone();
+        self.walk(&mount, "", 0, &mut tell);
+    }
+
+    fn walk(&mut self, folder: &Path, path: &str, depth: usize, tell: &mut dyn FnMut(u64, Whose)) {
         use std::os::unix::fs::MetadataExt as _;
         if let Ok(metadata) = folder.metadata() {
-            self.made(metadata.ino(), if path.is_empty() { "/" } else { path });
+            let whose = self.made(metadata.ino(), if path.is_empty() { "/" } else { path });
+            tell(metadata.ino(), whose);
         }
         if depth > 16 {
             return;
@@ -64,13 +81,13 @@ impl Containers {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             if entry.file_type().is_ok_and(|t| t.is_dir()) {
                 let path = format!("{path}/{}", entry.file_name().to_string_lossy());
-                self.walk(&entry.path(), &path, depth + 1);
+                self.walk(&entry.path(), &path, depth + 1, tell);
             }
         }
     }
 
-    /// A cgroup is there; answers whether it is the node's own.
-    pub fn made(&mut self, id: u64, path: &str) -> bool {
+    /// A cgroup is there; answers whose it is.
+    pub fn made(&mut self, id: u64, path: &str) -> Whose {
         let Place { container, runtime, pod } = place(path);
         let (container, settled) = match container {
             None => (self.node.clone(), true),
@@ -82,9 +99,15 @@ impl Containers {
                 }
             },
         };
-        let node = container.is_node();
-        self.cgroups.insert(id, Cgroup { path: path.to_owned(), container, first: Instant::now(), looked: None, settled });
-        node
+        let whose = match () {
+            () if container.is_node() => Whose::Node,
+            () if path.strip_prefix(self.scope.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) => Whose::Container,
+            () => Whose::Foreign,
+        };
+        if whose != Whose::Foreign {
+            self.cgroups.insert(id, Cgroup { path: path.to_owned(), container, first: Instant::now(), looked: None, settled });
+        }
+        whose
     }
 
     pub fn removed(&mut self, id: u64) -> Option<Arc<Container>> {
@@ -102,7 +125,9 @@ impl Containers {
         if !self.cgroups.contains_key(&id) {
             match self.path_of(pid, id) {
                 Some(path) => {
-                    self.made(id, &path);
+                    if self.made(id, &path) == Whose::Foreign {
+                        return Known::Foreign;
+                    }
                 }
                 None => return Known::Settled(self.node.clone()),
             }
@@ -138,10 +163,6 @@ impl Containers {
 
     pub fn node(&self) -> Arc<Container> {
         self.node.clone()
-    }
-
-    pub fn is_node(&self, id: u64) -> Option<bool> {
-        self.cgroups.get(&id).map(|c| c.container.is_node())
     }
 
     /// Cgroups of a container.

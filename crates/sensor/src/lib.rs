@@ -8,6 +8,7 @@ pub mod bundle;
 pub mod capability;
 pub mod cgroup;
 pub mod containers;
+pub mod files;
 pub mod hierarchy;
 pub mod meter;
 mod proc;

@@ -48,6 +48,11 @@ impl Processes {
         self.known.get(&identity).map(|e| (e.process.clone(), e.ancestors.clone()))
     }
 
+    /// Start of the process that has this pid now.
+    pub fn started(&self, pid: u32) -> Option<u64> {
+        self.current.get(&pid).copied()
+    }
+
     /// The process that has this pid now.
     pub fn by_pid(&self, pid: u32) -> Option<Arc<Process>> {
         self.known.get(&(pid, *self.current.get(&pid)?)).map(|e| e.process.clone())

@@ -1,7 +1,7 @@
 //! The sensor: loads the kernel's programs, reads their rings, tells events.
 
 use crate::capability::{Capabilities, lsm_listed};
-use crate::containers::{Containers, Known};
+use crate::containers::{Containers, Known, Whose};
 use crate::hierarchy::Hierarchy;
 use crate::process::Processes;
 use crate::programs::{OpenSensorSkel, SensorSkel, SensorSkelBuilder};
@@ -28,6 +28,8 @@ pub struct Options {
     pub host: String,
     /// Where the node's file system is seen.
     pub root: PathBuf,
+    /// The cgroup below which containers are this sensor's; `/` for every one.
+    pub scope: String,
     /// Calls that rules ask for in containers, beside those that are always recorded.
     pub calls: BTreeSet<Call>,
     /// Calls that are told of the node's own processes.
@@ -51,8 +53,19 @@ pub struct Loss {
 #[derive(Clone, Debug)]
 pub enum Notice {
     Event(Box<NodeEvent>),
+    /// A runtime has put a container's root in place; its own program has not begun. The process is in it.
+    Root(Arc<jinwu_event::Container>, u32),
     /// A container's last cgroup is gone.
     Gone(Arc<jinwu_event::Container>),
+}
+
+/// A process and its ancestors.
+type Lineage = (Arc<jinwu_event::Process>, Arc<[Arc<jinwu_event::Process>]>);
+
+/// A record that waits for its container, with its process as it was then.
+struct Held {
+    record: Vec<u8>,
+    who: Lineage,
 }
 
 #[derive(Default)]
@@ -73,7 +86,7 @@ pub struct Sensor {
     pub processes: Processes,
     pub containers: Containers,
     users: Users,
-    held: HashMap<u64, Vec<Vec<u8>>>,
+    held: HashMap<u64, Vec<Held>>,
     host: Arc<str>,
     /// Nanoseconds between boot and 1970.
     offset: i64,
@@ -120,6 +133,12 @@ fn clock_offset() -> i64 {
     (wall.tv_sec - boot.tv_sec) * 1_000_000_000 + (wall.tv_nsec - boot.tv_nsec)
 }
 
+/// Nanoseconds since 1970.
+fn clock_now() -> i64 {
+    let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+    wall.tv_sec * 1_000_000_000 + wall.tv_nsec
+}
+
 // === impl Options ===
 
 impl Options {
@@ -153,7 +172,7 @@ impl Sensor {
         }
         open.maps.telemetry.set_max_entries(options.ring)?;
         let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
-        fill_captures(&mut skel, &options)?;
+        fill_captures(&skel, &options)?;
         let batch = Arc::new(Mutex::new(Batch::default()));
         let reader = |batch: &Arc<Mutex<Batch>>| {
             let batch = batch.clone();
@@ -175,7 +194,7 @@ impl Sensor {
             Ok(builder.build()?)
         };
         let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
-        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone());
+        let containers = Containers::new(options.root.clone(), hierarchy.mount.clone(), &options.scope);
         skel.attach().context("the sensor's programs cannot be attached")?;
         match attach_dns(&skel, &hierarchy) {
             Ok(link) => {
@@ -203,20 +222,40 @@ impl Sensor {
             number: 0,
             unreadable: 0,
         };
-        for (id, node) in sensor.containers.all().map(|(id, c)| (id, c.is_node())).collect::<Vec<_>>() {
-            sensor.classify(id, node);
+        let mut found = Vec::new();
+        sensor.containers.look(|id, whose| found.push((id, whose)));
+        for (id, whose) in found {
+            sensor.classify(id, whose);
         }
         crate::proc::scan(&mut sensor.processes, sensor.offset);
         Ok(sensor)
     }
 
-    /// Handles of the programs' maps, for who decides.
-    pub fn maps(&self) -> &crate::programs::SensorMaps<'static> {
-        &self.skel.maps
+    /// Programs and maps, for who decides.
+    pub fn skel(&self) -> &SensorSkel<'static> {
+        &self.skel
     }
 
-    fn classify(&self, cgroup: u64, node: bool) {
-        let what: u32 = if node { 1 } else { 2 };
+    /// Nanoseconds since boot of a time in nanoseconds since 1970.
+    pub fn since_boot(&self, time: i64) -> u64 {
+        (time - self.offset).max(0) as u64
+    }
+
+    /// Other calls are wanted from now on.
+    ///
+    /// # Errors
+    /// The kernel refuses.
+    pub fn want(&mut self, calls: BTreeSet<Call>) -> Result<()> {
+        self.options.calls = calls;
+        fill_captures(&self.skel, &self.options)
+    }
+
+    fn classify(&self, cgroup: u64, whose: Whose) {
+        let what: u32 = match whose {
+            Whose::Node => 1,
+            Whose::Container => 2,
+            Whose::Foreign => 3,
+        };
         let mut value = [0u8; 16];
         value[..4].copy_from_slice(&what.to_ne_bytes());
         // What somebody decided about it already stays.
@@ -245,7 +284,7 @@ impl Sensor {
         let count = batch.records.len();
         for (_, from, length) in &batch.records {
             if let Some(bytes) = batch.bytes.get(*from..from + length) {
-                self.take(bytes, true, tell);
+                self.take(bytes, None, tell);
             }
         }
         self.release(tell);
@@ -262,21 +301,16 @@ impl Sensor {
         let waiting: Vec<u64> = self.held.keys().copied().collect();
         for cgroup in waiting {
             let Some(records) = self.held.get(&cgroup) else { continue };
-            let Some(first) = records.first().and_then(|r| Record::read(r)) else { continue };
-            let ancestors = self.ancestors(&first);
-            if matches!(self.containers.of(cgroup, first.head.pid, &ancestors), Known::Settled(_)) || records.len() > HELD {
-                for record in self.held.remove(&cgroup).unwrap_or_default() {
-                    self.take(&record, false, tell);
+            let Some((first, who)) = records.first().and_then(|h| Some((Record::read(&h.record)?, &h.who))) else { continue };
+            if matches!(self.containers.of(cgroup, first.head.pid, &who.1), Known::Settled(_)) || records.len() > HELD {
+                for held in self.held.remove(&cgroup).unwrap_or_default() {
+                    self.take(&held.record, Some(held.who), tell);
                 }
             }
         }
     }
 
-    fn ancestors(&self, record: &Record<'_>) -> Arc<[Arc<jinwu_event::Process>]> {
-        self.processes.get((record.head.pid, record.head.started)).map_or_else(|| Arc::from([]), |(_, a)| a)
-    }
-
-    fn take(&mut self, bytes: &[u8], fresh: bool, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+    fn take(&mut self, bytes: &[u8], held: Option<Lineage>, tell: &mut dyn FnMut(&mut Processes, Notice)) {
         let Some((record, call)) = Record::read(bytes).and_then(|r| Call::of(r.head.call).map(|c| (r, c))) else {
             self.unreadable += 1;
             return;
@@ -285,12 +319,12 @@ impl Sensor {
         let identity = (head.pid, head.started);
         let offset = self.offset;
         let wall = |boot: u64| boot as i64 + offset;
-        if fresh {
+        if held.is_none() {
             match call {
                 Call::CgroupMkdir => {
                     let path = record.text(0).map(String::from_utf8_lossy).unwrap_or_default();
-                    let node = self.containers.made(head.cgroup, &path);
-                    self.classify(head.cgroup, node);
+                    let whose = self.containers.made(head.cgroup, &path);
+                    self.classify(head.cgroup, whose);
                 }
                 Call::Clone => self.processes.forked(&record, wall(head.started)),
                 Call::Execve if record.program.is_some() => {
@@ -314,34 +348,90 @@ impl Sensor {
         if call == Call::CgroupMkdir {
             return;
         }
-        let ancestors = self.ancestors(&record);
+        let waited = held.is_some();
+        let Some((process, ancestors)) = held.or_else(|| self.processes.get(identity)) else { return };
         let container = match self.containers.of(head.cgroup, head.pid, &ancestors) {
+            Known::Foreign => {
+                if call == Call::Procexit {
+                    self.processes.exited(&record);
+                }
+                return;
+            }
             Known::Settled(container) => container,
-            Known::Waiting(container) if !fresh => container,
+            Known::Waiting(container) if waited => container,
             Known::Waiting(_) => {
-                self.held.entry(head.cgroup).or_default().push(bytes.to_vec());
+                self.held.entry(head.cgroup).or_default().push(Held { record: bytes.to_vec(), who: (process, ancestors) });
+                if call == Call::Procexit {
+                    self.processes.exited(&record);
+                }
                 return;
             }
         };
         let users = &mut self.users;
-        if self.processes.get(identity).is_some_and(|(p, _)| p.user.is_none()) {
+        let mut process = process;
+        if process.user.is_none() {
+            users.name(&container.id, Arc::make_mut(&mut process));
             self.processes.name(identity, |process| users.name(&container.id, process));
         }
-        let Some((process, ancestors)) = self.processes.get(identity) else { return };
         // What a runtime does before the container's own program starts is the node's doing.
-        let container = if sets_up(&process, &ancestors) { self.containers.node() } else { container };
+        let container = if sets_up(&process, &ancestors) {
+            if call == Call::PivotRoot && head.result == 0 && !container.is_node() {
+                tell(&mut self.processes, Notice::Root(container, head.pid));
+            }
+            self.containers.node()
+        } else {
+            container
+        };
         if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
-            if call == Call::Procexit {
+            if call == Call::Procexit && !waited {
                 self.processes.exited(&record);
             }
             return;
         }
         self.number += 1;
-        let event = NodeEvent::new(&record, call, Who { process, ancestors, container }, wall(head.time), self.number, self.host.clone());
-        if call == Call::Procexit {
+        let mut event = NodeEvent::new(&record, call, Who { process, ancestors, container }, wall(head.time), self.number, self.host.clone());
+        event.target = target(call, &event.args).and_then(|pid| self.processes.by_pid(pid));
+        if call == Call::Procexit && !waited {
             self.processes.exited(&record);
         }
         tell(&mut self.processes, Notice::Event(Box::new(event)));
+    }
+
+    /// An event of what fanotify saw: a file that was written, or a refused start or read of one. None where nobody knows
+    /// the process.
+    pub fn event_of(&mut self, seen: &crate::files::Seen, container: &Arc<jinwu_event::Container>) -> Option<NodeEvent> {
+        let wrote = matches!(seen.what, crate::files::What::Written | crate::files::What::Malicious(_));
+        let started = self.processes.started(seen.pid).unwrap_or_default();
+        let (process, ancestors) = self.processes.get((seen.pid, started)).unwrap_or_else(|| {
+            let process = jinwu_event::Process { pid: seen.pid, ..jinwu_event::Process::default() };
+            (Arc::new(process), Arc::from([]))
+        });
+        self.number += 1;
+        Some(NodeEvent {
+            number: self.number,
+            time: if wrote { seen.written } else { clock_now() },
+            host: self.host.clone(),
+            call: if wrote { Call::Written } else { Call::Execve },
+            result: if wrote { 0 } else { -1 },
+            args: [0; 6],
+            texts: [None, None],
+            paths: [Some(seen.path.clone()), None],
+            target: None,
+            file: Some(jinwu_event::File { path: Some(seen.path.clone()), inode: seen.inode, written: true, layer: jinwu_event::Layer::Upper, mode: 0o100_644, ..jinwu_event::File::default() }),
+            socket: None,
+            data: Vec::new(),
+            extra: None,
+            tid: process.pid,
+            process,
+            ancestors,
+            container: container.clone(),
+            origin: Origin::Fanotify,
+            verdict: if wrote { jinwu_event::Verdict::Passed } else { jinwu_event::Verdict::Denied },
+            created: false,
+            io_uring: false,
+            compat: false,
+            count: 1,
+        })
     }
 
     /// Losses since they were asked for last.
@@ -367,6 +457,16 @@ impl Sensor {
     }
 }
 
+/// The process a call is about, by its number on the node.
+fn target(call: Call, args: &[u64; 6]) -> Option<u32> {
+    let at = match call {
+        Call::Ptrace => 1,
+        Call::Kill | Call::Tgkill | Call::ProcessVmReadv | Call::ProcessVmWritev => 0,
+        _ => return None,
+    };
+    args.get(at).map(|a| *a as i32).filter(|p| *p > 0).map(|p| p as u32)
+}
+
 /// A process of the runtime in the container's cgroup: its program was started in the file system of the shim that
 /// started it, and none of its ancestors was started in another one. Who enters the node's file system from inside a
 /// container has an ancestor there.
@@ -383,13 +483,13 @@ fn attach_dns(skel: &SensorSkel<'static>, hierarchy: &Hierarchy) -> Result<libbp
     Ok(skel.progs.dns_asked.attach_cgroup(folder.as_raw_fd())?)
 }
 
-fn fill_captures(skel: &mut SensorSkel<'static>, options: &Options) -> Result<()> {
-    for call in Call::ALL.iter().copied().filter(|c| options.wants(*c)) {
+fn fill_captures(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
+    for call in Call::ALL.iter().copied() {
         let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
         let Some(number) = number else { continue };
         let fold = matches!(call.class(), Class::File) || matches!(call, Call::Connect);
         let urgent = matches!(call.class(), Class::Credential | Class::Namespace | Class::Kernel | Class::Trace);
-        let value = bytes_of(call, fold, options.node_calls.contains(&call), urgent);
+        let value = if options.wants(call) { bytes_of(call, fold, options.node_calls.contains(&call), urgent) } else { [0; 16] };
         skel.maps.captures.update(&u32::from(number).to_ne_bytes(), &value, MapFlags::ANY)?;
     }
     Ok(())

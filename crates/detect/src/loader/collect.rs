@@ -177,8 +177,8 @@ impl Collected {
             return reader.fail(reader.place.line, "window is a duration of 1s to 7d such as 60s, 10m, 24h", report);
         };
         let nodes = reader.node.get("steps").and_then(Node::list).unwrap_or_default();
-        if nodes.is_empty() || nodes.len() > 8 {
-            return reader.fail(reader.place.line, "steps is a list of 1 to 8 conditions", report);
+        if nodes.is_empty() || nodes.len() > crate::sequence::MAX_STEPS {
+            return reader.fail(reader.place.line, &format!("steps is a list of 1 to {} conditions", crate::sequence::MAX_STEPS), report);
         }
         let mut steps = Vec::new();
         for (position, node) in nodes.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! What is remembered between events: bounded, serialisable, without a clock.
 
-use super::{Key, MAX_KEYS, Sequence, SequenceMatch, Step};
+use super::{Key, MAX_KEYS, MAX_STEPS, Sequence, SequenceMatch, Step};
 use crate::event::Event;
 use crate::evaluate::Scratch;
 use crate::operand::texts;
@@ -53,7 +53,10 @@ impl Sequences {
             if !sequence.enabled || sequence.source != event.source() {
                 continue;
             }
-            let holds: Vec<bool> = sequence.steps.iter().map(|s| evaluation.holds(s.condition)).collect();
+            let mut holds = [false; MAX_STEPS];
+            for (holds, step) in holds.iter_mut().zip(&sequence.steps) {
+                *holds = evaluation.holds(step.condition);
+            }
             if !holds.contains(&true) {
                 continue;
             }

@@ -1,6 +1,6 @@
 //! Falco's own files load as they are.
 
-use jinwu_detect::content::FALCO_KUBERNETES;
+use jinwu_detect::content::{FALCO_KUBERNETES, FALCO_NODE};
 use jinwu_detect::field::Source;
 use jinwu_detect::{RuleFile, RuleSet};
 use std::io::Read;
@@ -86,6 +86,8 @@ fn rules_are_bound_to_their_event_types() {
 #[test]
 fn shipped_rules_are_the_archive_s() {
     let files = files();
-    let (_, text) = files.iter().find(|(n, _)| n == "k8s_audit_rules.yaml").unwrap();
-    assert!(text == FALCO_KUBERNETES.text, "content/rules/falco differs from the archive");
+    for shipped in FALCO_NODE.iter().chain([&FALCO_KUBERNETES]) {
+        let (_, text) = files.iter().find(|(n, _)| shipped.name.ends_with(&format!("/{n}"))).unwrap();
+        assert!(text == shipped.text, "{} differs from the archive", shipped.name);
+    }
 }

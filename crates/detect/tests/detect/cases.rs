@@ -185,6 +185,6 @@ fn the_pages_are_those_of_the_rules() {
         (Language::Chinese, include_str!("../../../../docs/zh/rules-kubernetes.md")),
         (Language::English, include_str!("../../../../docs/en/rules-kubernetes.md")),
     ] {
-        assert!(reference(&set, language) == page, "the page is old: cargo run -p jinwu-detect --example reference -- zh|en > docs/…/rules-kubernetes.md");
+        assert!(reference(&set, language) == page, "the page is old: cargo run -p jinwu-detect --example reference -- kubernetes zh|en > docs/…/rules-kubernetes.md");
     }
 }

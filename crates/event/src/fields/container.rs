@@ -36,6 +36,8 @@ impl NodeEvent {
             F::ContainerMountSource => mount(container, argument, |m| FieldValue::text(Some(m.source.as_str()))),
             F::ContainerMountDest => mount(container, argument, |m| FieldValue::text(Some(m.destination.as_str()))),
             F::ContainerMountMode => mount(container, argument, |m| FieldValue::text(Some(mode(m)))),
+            F::JinwuContainerHandler => FieldValue::text(container.handler.as_deref()),
+            F::JinwuContainerResolved => FieldValue::Flag(container.resolved),
             F::K8sPodName => FieldValue::text(pod.map(|p| p.name.as_str())),
             F::K8sNsName => FieldValue::text(pod.map(|p| p.namespace.as_str())),
             F::K8sPodUid | F::K8sPodId => FieldValue::text(pod.map(|p| p.uid.as_str())),

@@ -11,14 +11,16 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// Arguments of a started program that are no parameters of the call.
-const PROGRAM: &[&str] =
-    &["exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino", "uid", "trusted_exepath", "pgid", "gid"];
+const PROGRAM: &[&str] = &[
+    "exe", "args", "tid", "pid", "ptid", "cwd", "comm", "env", "tty", "vpgid", "loginuid", "flags", "cap_inheritable", "cap_permitted", "cap_effective", "exe_ino",
+    "uid", "trusted_exepath", "pgid", "gid",
+];
 
 impl NodeEvent {
     pub(super) fn evt_field(&self, field: SyscallField, argument: &Argument) -> Option<FieldValue<'_>> {
         use SyscallField as F;
         Some(match field {
-            F::EvtType => FieldValue::text(Some(self.call.name())),
+            F::EvtType | F::SyscallType => FieldValue::text(Some(self.call.name())),
             F::EvtCategory => FieldValue::text(Some(category(self.call))),
             F::EvtCount => number(self.count),
             F::EvtCpu => FieldValue::Absent,
@@ -27,7 +29,7 @@ impl NodeEvent {
                 "res" | "fd" if self.argument(key(argument)).is_none() => number(self.answer()),
                 name => self.argument(name).map_or(FieldValue::Absent, |a| number(a as i64)),
             },
-            F::EvtArgs | F::EvtInfo => owned(self.arguments()),
+            F::EvtArgs | F::EvtInfo => owned(self.arguments(false)),
             F::EvtBuffer => {
                 if self.data.is_empty() || self.call == Call::Dns { FieldValue::Absent } else { FieldValue::Bytes(Cow::Borrowed(&self.data)) }
             }
@@ -63,8 +65,16 @@ impl NodeEvent {
         }
     }
 
+    fn starts(&self) -> bool {
+        matches!(self.call, Call::Execve | Call::Execveat)
+    }
+
     /// One argument as it prints.
     fn arg(&self, name: &str) -> FieldValue<'_> {
+        // What Falco has by this name is about the program, not the call's own argument.
+        if name == "flags" && self.starts() {
+            return owned(program_flags(self));
+        }
         if let Some(parameter) = self.call.parameter(name) {
             return self.parameter(parameter);
         }
@@ -82,7 +92,7 @@ impl NodeEvent {
             "ino" => self.file.as_ref().map_or(FieldValue::Absent, |f| owned(f.inode.to_string())),
             "tuple" | "addr" if self.socket.is_some() => self.socket_name(),
             "data" if !self.data.is_empty() => owned(String::from_utf8_lossy(&self.data).into_owned()),
-            _ if matches!(self.call, Call::Execve | Call::Execveat) => self.program_arg(name),
+            _ if self.starts() => self.program_arg(name),
             _ => FieldValue::Absent,
         }
     }
@@ -92,12 +102,13 @@ impl NodeEvent {
         match parameter.input {
             Input::Path | Input::PathAt(_) | Input::Text => {
                 let Some(place) = self.call.text_of(parameter.place) else { return FieldValue::Absent };
-                let path = self.paths.get(place).and_then(Option::as_deref);
-                FieldValue::text(path.or(self.texts.get(place).and_then(Option::as_deref)))
+                let given = self.texts.get(place).unwrap_or(&self.extra).as_deref();
+                FieldValue::text(self.paths.get(place).and_then(Option::as_deref).or(given))
             }
             Input::Fd => self.described(i64::from(raw as i32)),
             Input::OpenFlags | Input::OpenHow => owned(self.flags()),
             Input::Mode if self.open_flags().is_some() => owned(names::bits(names::MODE, self.open_mode())),
+            Input::Mode if matches!(self.call, Call::Mknod | Call::Mknodat) => owned(names::node(raw)),
             Input::Mode => owned(names::bits(names::MODE, raw)),
             Input::Domain => named(names::family(raw), raw),
             Input::SocketType => named(names::socket(raw), raw),
@@ -147,7 +158,6 @@ impl NodeEvent {
             "comm" => FieldValue::text(Some(process.name.as_str())),
             "cwd" => FieldValue::text(Some(process.cwd.as_str())),
             "trusted_exepath" => FieldValue::text(process.program.path.as_deref()),
-            "flags" => owned(program_flags(self)),
             "cap_effective" => owned(names::capabilities(process.effective)),
             "cap_permitted" => owned(names::capabilities(process.permitted)),
             "cap_inheritable" => owned(names::capabilities(process.inheritable)),
@@ -165,13 +175,13 @@ impl NodeEvent {
         }
     }
 
-    /// `name=value`, with a blank between them.
-    fn arguments(&self) -> String {
+    /// `name=value`, with a blank between them; for a message without environment and data.
+    pub(super) fn arguments(&self, message: bool) -> String {
         let first = if self.call.capture().returns_fd { "fd" } else { "res" };
-        let program: &[&str] = if matches!(self.call, Call::Execve | Call::Execveat) { PROGRAM } else { &[] };
-        let all = std::iter::once(first).chain(self.call.parameters().iter().map(|p| p.name)).chain(program.iter().copied());
+        let program: &[&str] = if self.starts() { PROGRAM } else { &[] };
+        let all = std::iter::once(first).chain(self.call.parameters().iter().map(|p| p.name)).chain(program.iter().copied().filter(|n| self.call.parameter(n).is_none()));
         let mut text = String::new();
-        for name in all {
+        for name in all.filter(|n| !message || !matches!(*n, "env" | "data" | "message")) {
             if let FieldValue::Text(value) = self.arg(name) {
                 // Writing to a String does not fail.
                 let _ = write!(text, "{}{name}={value}", if text.is_empty() { "" } else { " " });

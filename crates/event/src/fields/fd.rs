@@ -44,6 +44,8 @@ impl NodeEvent {
             F::FdDirectory => self.file_name(|n| n.rfind('/').map(|at| if at == 0 { "/" } else { n.get(..at).unwrap_or_default() })),
             F::FdFilename => self.file_name(|n| n.rsplit('/').next()),
             F::FdDev => file.map_or(FieldValue::Absent, |f| number(encoded(f.device))),
+            F::FdDevMajor => file.map_or(FieldValue::Absent, |f| number(f.device >> 20)),
+            F::FdDevMinor => file.map_or(FieldValue::Absent, |f| number(f.device & 0xf_ffff)),
             F::FdIno => file.map_or(FieldValue::Absent, |f| number(f.inode)),
             F::FdIsUpperLayer => flag(file.map(|f| f.layer == Layer::Upper)),
             F::FdIsLowerLayer => flag(file.map(|f| f.layer == Layer::Lower)),
@@ -135,7 +137,7 @@ impl NodeEvent {
         match self.file.as_ref() {
             Some(file) if file.layer == Layer::Memfd && !self.opens() => Some(Type::Memory),
             Some(file) if file.mode & S_IFMT == S_IFDIR => Some(Type::Directory),
-            Some(file) if file.mode & S_IFMT == 0o010_000 => Some(Type::Pipe),
+            Some(file) if file.mode & S_IFMT == 0o010_000 && !self.opens() => Some(Type::Pipe),
             _ if asks_directory => Some(Type::Directory),
             _ if self.opens() => Some(Type::File),
             Some(_) if self.about_file() => Some(Type::File),

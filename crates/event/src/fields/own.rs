@@ -15,6 +15,7 @@ impl NodeEvent {
         let process = &*self.process;
         let file = self.file.as_ref();
         Some(match field {
+            F::JinwuRemote => self.socket.as_ref().and_then(|s| s.remote).map_or(FieldValue::Absent, |r| super::owned(r.to_string())),
             F::JinwuVerdict => FieldValue::text(Some(self.verdict.name())),
             F::JinwuOrigin => FieldValue::text(Some(self.origin.name())),
             F::JinwuResult => evt::result(self.result),

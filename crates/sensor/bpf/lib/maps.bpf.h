@@ -66,6 +66,8 @@ MAP(wants, BPF_MAP_TYPE_ARRAY, __u32, struct wanted, 256);
 /* What a cgroup is. One that is not here is a container nobody knows yet. */
 #define CGROUP_NODE 1
 #define CGROUP_CONTAINER 2
+/* Another sensor's: nothing of it is told. */
+#define CGROUP_FOREIGN 3
 struct cgroup_info {
 	__u32 what;
 	/* Policies that hold there: DENY_*, ALARM_* of enforce.bpf.h. */
