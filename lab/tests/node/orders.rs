@@ -10,6 +10,9 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
+/// One of the shipped rules.
+const RULE: &str = "Terminal shell in container";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn settings_reach_waiting_nodes_at_once_and_are_recorded() -> anyhow::Result<()> {
     let server = Server::start()?;
@@ -22,32 +25,36 @@ async fn settings_reach_waiting_nodes_at_once_and_are_recorded() -> anyhow::Resu
     let begun = Instant::now();
     let (newer, set) = tokio::join!(n1.instructions(&server, &first.generation, 20), async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        security.ok("PUT", "/node-settings/*", Some(&json!({"drift": "拦截", "modes": {"a rule": "block", "tag:x": "告警"}}))).await
+        security.ok("PUT", "/node-settings/*", Some(&json!({"drift": "拦截", "modes": {RULE: "block", "tag:network": "告警"}}))).await
     });
     set?;
     let newer = newer?.context("not told")?;
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!((newer.settings.drift, newer.settings.modes["a rule"], newer.settings.modes["tag:x"]), (Mode::Block, Mode::Block, Mode::Alert));
-    security.ok("PUT", "/node-settings/n1/modes/a%20rule", Some(&json!({"mode": "放行"}))).await?;
+    assert_eq!((newer.settings.drift, newer.settings.modes[RULE], newer.settings.modes["tag:network"]), (Mode::Block, Mode::Block, Mode::Alert));
+    security.ok("PUT", &format!("/node-settings/n1/modes/{}", RULE.replace(' ', "%20")), Some(&json!({"mode": "放行"}))).await?;
     security.ok("PUT", "/node-settings/n1/modes/drift", Some(&json!({"mode": "alert"}))).await?;
-    let of = async |node: &Node| anyhow::Ok(node.instructions(&server, "", 0).await?.map(|i| (i.settings.drift, i.settings.modes["a rule"])));
+    let of = async |node: &Node| anyhow::Ok(node.instructions(&server, "", 0).await?.map(|i| (i.settings.drift, i.settings.modes[RULE])));
     assert_eq!(of(&n1).await?, Some((Mode::Alert, Mode::Allow)));
     assert_eq!(of(&n2).await?, Some((Mode::Block, Mode::Block)));
     security.ok("PUT", "/node-settings/n1/modes/drift", Some(&json!({"mode": null}))).await?;
     assert_eq!(of(&n1).await?, Some((Mode::Block, Mode::Allow)), "back to what holds for all");
     let shown = audit.ok("GET", "/node-settings/n1", None).await?;
-    assert_eq!((&shown["set"]["modes"]["a rule"], &shown["effective"]["drift"]), (&json!("allow"), &json!("block")));
+    assert_eq!((&shown["set"]["modes"][RULE], &shown["effective"]["drift"]), (&json!("allow"), &json!("block")));
     let records = audit.records("kind=policy&outcome=success").await?;
     let change = records.iter().find(|r| r["action"] == "node-settings").cloned().unwrap_or_default();
     assert_eq!((&change["detail"]["before"], &change["detail"]["after"]["drift"]), (&json!({}), &json!("拦截")), "{change}");
     let switched = records.iter().filter(|r| r["action"] == "node-mode").map(|r| (r["detail"]["before"].clone(), r["detail"]["after"].clone())).collect::<Vec<_>>();
     assert_eq!(switched, [(json!("alert"), json!("default")), (Value::Null, json!("alert")), (Value::Null, json!("allow"))]);
-    for bad in [json!({"drifted": "block"}), json!({"drift": "maybe"}), json!({"isolated_may_reach": ["everything"]}), json!([1]), json!({"scopes": [{"most": "x"}]})] {
+    for bad in [json!({"drifted": "block"}), json!({"drift": "maybe"}), json!({"isolated_may_reach": ["everything"]}), json!([1]), json!({"scopes": [{"most": "x"}]}), json!({"modes": {"No such rule": "block"}}), json!({"files": {"mine.yaml": "- rule: Mine\n  condition: evt.type = nonsense and (\n"}})] {
         let answer = security.call("PUT", "/node-settings/*", Some(&bad)).await?;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{bad}: {answer:?}");
     }
     assert_eq!(security.call("PUT", "/node-settings/nobody", Some(&json!({}))).await?.status, StatusCode::NOT_FOUND);
+    assert_eq!(security.call("PUT", "/node-settings/*/modes/tag:nothing-has-this", Some(&json!({"mode": "block"}))).await?.status, StatusCode::BAD_REQUEST);
     assert_eq!(of(&n1).await?, Some((Mode::Block, Mode::Allow)), "what did not fit changed nothing");
+    let mine = "- rule: Mine\n  desc: d\n  condition: evt.type = execve and proc.name = nc\n  output: o\n  priority: WARNING\n";
+    security.ok("PUT", "/node-settings/n1", Some(&json!({"files": {"mine.yaml": mine}, "modes": {"Mine": "block"}}))).await?;
+    assert_eq!(n1.instructions(&server, "", 0).await?.map(|i| i.settings.modes["Mine"]), Some(Mode::Block), "a rule of the user's own");
     Ok(())
 }
 

@@ -4,8 +4,9 @@
 use super::{NodeError, Nodes};
 use jinwu_documents::Write;
 use jinwu_model::Mode;
-use jinwu_node::Settings;
+use jinwu_node::{Judge, Settings};
 use serde_json::{Map, Value};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All nodes.
 pub const ALL: &str = "*";
@@ -76,6 +77,31 @@ fn plain_words(members: &mut Members) -> Result<(), NodeError> {
     Ok(())
 }
 
+/// Whether users' rules still compile, beside the shipped ones, and every mode that was not there before is of a rule.
+fn check_rules(before: &Members, after: &Members, merged: &[Members]) -> Result<(), NodeError> {
+    let settings = merged.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+    let same = |member: &str| before.get(member) == after.get(member);
+    if same("files") && same("modes") {
+        return Ok(());
+    }
+    let names = |members: &Members| members.get("modes").and_then(Value::as_object).map(|m| m.keys().cloned().collect::<BTreeSet<_>>()).unwrap_or_default();
+    let mut fresh: BTreeSet<String> = names(after).difference(&names(before)).cloned().collect();
+    let distinct: BTreeMap<&BTreeMap<String, String>, &Settings> = settings.iter().map(|s| (&s.files, s)).collect();
+    for settings in distinct.into_values() {
+        let (judge, _) = Judge::new(&jinwu_detect::content::node(), settings.clone())
+            .map_err(|e| NodeError::Invalid(format!("规则文件有误,未采用 / the rule files are not taken: {e}")))?;
+        let set = judge.rules();
+        let tagged = |tag: &str| set.rules().iter().map(|r| &r.tags).chain(set.sequences().iter().map(|s| &s.tags)).any(|tags| tags.iter().any(|t| t == tag));
+        fresh.retain(|name| !name.strip_prefix("tag:").map_or_else(|| judge.mode(name).is_some(), tagged));
+    }
+    match fresh.first() {
+        Some(name) => Err(NodeError::Invalid(format!(
+            "没有名为 {name} 的规则或规则组(tag:名称);规则见文档 rules-node / there is no rule or group (tag:NAME) {name:?}; the page rules-node lists them"
+        ))),
+        None => Ok(()),
+    }
+}
+
 // === impl Nodes ===
 
 impl Nodes {
@@ -96,7 +122,7 @@ impl Nodes {
     /// Replaces what is set for a scope; gives what was set before.
     ///
     /// # Errors
-    /// A member does not fit, or there is no such node.
+    /// A member does not fit, rules do not compile, a mode is of no rule, or there is no such node.
     pub fn put_settings(&self, scope: &str, mut members: Members) -> Result<Members, NodeError> {
         plain_words(&mut members)?;
         if serde_json::to_vec(&members).map_or(0, |b| b.len()) > MAX_BYTES {
@@ -111,7 +137,7 @@ impl Nodes {
     /// Sets one mode: `drift`, `privileged`, `malware`, a rule, or a group after `tag:`. Absent: back to what holds without it.
     ///
     /// # Errors
-    /// There is no such node.
+    /// There is no such node, rule or group.
     pub fn put_mode(&self, scope: &str, name: &str, mode: Option<Mode>) -> Result<Members, NodeError> {
         crate::clusters::cluster::text("mode", name, 200).map_err(|e| NodeError::Invalid(e.to_string()))?;
         self.change_settings(scope, |members| {
@@ -139,14 +165,14 @@ impl Nodes {
         change(&mut after)?;
         let empty = Members::new();
         let mut merged = vec![];
-        // Every node's must still be readable.
+        // Every node's must still be usable.
         if scope == ALL {
             merged.push(after.clone());
             merged.extend(state.settings.iter().filter(|(s, _)| *s != ALL).map(|(_, own)| over(&after, own)));
         } else {
             merged.push(over(state.settings.get(ALL).unwrap_or(&empty), &after));
         }
-        merged.iter().try_for_each(|m| read(m).map(drop))?;
+        check_rules(&before, &after, &merged)?;
         self.store.apply(&[Write::put("settings", scope, &after)?])?;
         state.settings.insert(scope.to_owned(), after);
         drop(state);
