@@ -9,6 +9,7 @@ pub mod capability;
 pub mod cgroup;
 pub mod containers;
 pub mod files;
+pub mod enforce;
 pub mod hierarchy;
 pub mod meter;
 mod proc;
