@@ -275,6 +275,13 @@ static int act(int n, char **v)
 		return say(open(one, O_WRONLY | O_CREAT, 0644));
 	if (!strcmp(what, "unlink"))
 		return say(unlink(one));
+	if (!strcmp(what, "flood") && n > 2) {
+		int refused = 0, times = atoi(one);
+		for (int i = 0; i < times; i++)
+			refused += unlink(two) && errno == EPERM;
+		errno = EPERM;
+		return refused == times ? say(-1) : say(0);
+	}
 	if (!strcmp(what, "rename"))
 		return say(rename(one, two));
 	if (!strcmp(what, "mkdir"))

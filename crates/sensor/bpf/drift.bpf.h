@@ -126,6 +126,11 @@ __noinline int content_changes(__u64 inode_at)
 
 #define NAME_MAX_COMPARED 64
 #define SCRIPT_ARGUMENTS 8
+#define ARGUMENT_MAX 256
+
+/* Too much for a stack. */
+struct names { char argument[ARGUMENT_MAX]; char given[NAME_MAX_COMPARED]; char one[NAME_MAX_COMPARED]; char other[NAME_MAX_COMPARED]; };
+MAP(compared, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct names, 1);
 
 /* Programs that run what they are given. */
 static __always_inline bool interprets(const char *n)
@@ -141,15 +146,16 @@ static __always_inline bool interprets(const char *n)
 /* Whether the end of `text` (`length` bytes, of user space if `user`) is `name`, alone or after a slash. */
 __noinline int ends_with(__u64 text, __u32 length, __u64 name_at, __u32 name_length)
 {
-	char one[NAME_MAX_COMPARED] = {}, other[NAME_MAX_COMPARED] = {};
-	if (!name_length || name_length > length || name_length >= NAME_MAX_COMPARED)
+	__u32 zero = 0;
+	struct names *names = bpf_map_lookup_elem(&compared, &zero);
+	if (!names || !name_length || name_length > length || name_length >= NAME_MAX_COMPARED)
 		return 0;
 	barrier_var(name_length);
 	name_length &= NAME_MAX_COMPARED - 1;
-	if (bpf_probe_read_kernel(one, name_length, (void *)name_at) || bpf_probe_read_user(other, name_length, (void *)(text + length - name_length)))
+	if (bpf_probe_read_kernel(names->one, name_length, (void *)name_at) || bpf_probe_read_user(names->other, name_length, (void *)(text + length - name_length)))
 		return 0;
-	for (int i = 0; i < NAME_MAX_COMPARED; i++)
-		if (one[i] != other[i])
+	for (__u32 i = 0; i < NAME_MAX_COMPARED && i < name_length; i++)
+		if (names->one[i] != names->other[i])
 			return 0;
 	if (name_length == length)
 		return 1;
@@ -161,8 +167,12 @@ __noinline int ends_with(__u64 text, __u32 length, __u64 name_at, __u32 name_len
 /* Whether the current program was given this file as an argument. Its options are passed over. */
 __noinline int is_argument(__u64 dentry_at)
 {
+	__u32 zero = 0;
+	struct names *names = bpf_map_lookup_elem(&compared, &zero);
 	struct task_struct *task = (void *)bpf_get_current_task();
 	struct dentry *dentry = (void *)dentry_at;
+	if (!names)
+		return 0;
 	struct mm_struct *mm = BPF_CORE_READ(task, mm);
 	__u64 at = BPF_CORE_READ(mm, arg_start), end = BPF_CORE_READ(mm, arg_end);
 	__u64 name = (__u64)BPF_CORE_READ(dentry, d_name.name);
@@ -175,23 +185,21 @@ __noinline int is_argument(__u64 dentry_at)
 		long number = number_of(regs);
 		given = number == 2 ? argument(regs, 0) : number == 257 || number == 437 || number == 56 ? argument(regs, 1) : 0;
 	}
-	char path[NAME_MAX_COMPARED] = {};
-	long given_length = given ? bpf_probe_read_user_str(path, sizeof(path), (void *)given) : 0;
+	long given_length = given ? bpf_probe_read_user_str(names->given, sizeof(names->given), (void *)given) : 0;
 	for (int i = 0; i < SCRIPT_ARGUMENTS; i++) {
-		char argument[256];
 		if (at >= end)
 			return 0;
-		long got = bpf_probe_read_user_str(argument, sizeof(argument), (void *)at);
+		long got = bpf_probe_read_user_str(names->argument, sizeof(names->argument), (void *)at);
 		if (got <= 0)
 			return 0;
-		if (i && argument[0] != '-' && got > 1) {
+		if (i && names->argument[0] != '-' && got > 1) {
 			if (ends_with(at, got - 1, name, length))
 				return 1;
 			bool same = given_length == got && got > 1;
 			for (int k = 0; k < NAME_MAX_COMPARED && same; k++) {
-				if (path[k] != argument[k])
+				if (names->given[k] != names->argument[k])
 					same = false;
-				if (!path[k])
+				if (!names->given[k])
 					break;
 			}
 			if (same)

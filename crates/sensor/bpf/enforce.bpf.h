@@ -98,7 +98,12 @@ struct {
 #define ADDRESS_FIXED 96
 
 /* Which container a task is in, wherever it goes. */
-struct member { __u64 container; __u32 interpreter; __u32 spare; };
+struct member {
+	__u64 container;
+	__u32 interpreter;
+	/* A program of the container runs. Until then it is its runtime's work, which is not judged. */
+	__u32 started;
+};
 struct {
 	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
@@ -121,7 +126,8 @@ struct guard {
 	__u32 agent;
 	/* Mount namespace of the node: what is there is no container's program yet. */
 	__u32 mount_namespace;
-	__u32 spare;
+	/* What started the agent: the service manager, the container's runtime. */
+	__u32 starter;
 };
 MAP(guards, BPF_MAP_TYPE_ARRAY, __u32, struct guard, 1);
 
@@ -237,6 +243,7 @@ static __always_inline struct container *container_of_task(struct task_struct *t
 
 /* The call to tell where none of its system calls is running, the first and the last of those. */
 #define CALLS(PLAIN, FIRST, LAST) ((__u32)(PLAIN) | (__u32)(FIRST) << 8 | (__u32)(LAST) << 16)
+#define EXEC_CALLS CALLS(CALL_EXECVE, CALL_EXECVE, CALL_EXECVEAT)
 #define IO_URING_ENTER 426
 
 static __always_inline void name_call(struct act *a, struct task_struct *task)
@@ -285,9 +292,11 @@ __noinline int begin(__u32 calls, __u32 operation)
 	__u64 id = 0;
 	struct container *c = container_of_task(task, &id);
 	if (c) {
+		struct member *member = bpf_task_storage_get(&members, task, 0, 0);
+		bool judged = (member && member->started) || calls == EXEC_CALLS;
 		a->container = id;
-		a->policy = c->policy;
-		a->modes = c->modes;
+		a->policy = judged ? c->policy : 0;
+		a->modes = judged ? c->modes : 0;
 		a->root_device = c->root_device;
 		a->strict = !!c->strict;
 		a->outside = g->mount_namespace && BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == g->mount_namespace;

@@ -17,15 +17,14 @@ MAP(guarded, BPF_MAP_TYPE_HASH, struct file_key, __u8, 64);
 #define DEPTH_OF_PINS 4
 
 /* The agent, what it started, who started it, and the first process. */
-static __always_inline bool trusted(struct guard *g, struct task_struct *agent_task)
+static __always_inline bool trusted(struct guard *g)
 {
 	struct task_struct *task = (void *)bpf_get_current_task();
 	__u32 tgid = BPF_CORE_READ(task, tgid), parent = BPF_CORE_READ(task, real_parent, tgid);
 	if (tgid == g->agent || parent == g->agent || tgid == 1)
 		return true;
-	__u32 starter = agent_task ? BPF_CORE_READ(agent_task, real_parent, tgid) : 0;
 	/* The service manager, or a program it started for this. */
-	return starter && starter != 1 && (tgid == starter || parent == starter);
+	return g->starter > 1 && (tgid == g->starter || parent == g->starter);
 }
 
 static __always_inline __u64 refuse(void)

@@ -11,6 +11,14 @@
 #define BPF_LINK_GET_FD_BY_ID_COMMAND 30
 #define BPF_LINK_DETACH_COMMAND 34
 
+/* Functions that the verifier looks at once take numbers: a hook's pointer made one. */
+static __always_inline void *number(const void *pointer)
+{
+	void *number = NULL;
+	bpf_probe_read_kernel(&number, sizeof(number), &pointer);
+	return number;
+}
+
 /* The verifier wants to see that a hook answers 0 or an error. */
 #define ANSWER(DECISION_) (conclude(DECISION_) ? -EPERM : 0)
 
@@ -24,6 +32,7 @@ static __always_inline void about_entry(struct act *a, struct vfsmount *mount, s
 /* A name comes, changes or goes. */
 static __always_inline int entry(struct vfsmount *mount, struct dentry *dentry, const char *text, __u32 calls, __u32 operation)
 {
+	dentry = number(dentry);
 	GUARD(calls, operation, against_name((__u64)dentry));
 	if (!begin(calls, operation))
 		return 0;
@@ -37,6 +46,8 @@ static __always_inline int entry(struct vfsmount *mount, struct dentry *dentry, 
 
 static __always_inline int two_entries(struct vfsmount *mount, struct dentry *dentry, struct vfsmount *to_mount, struct dentry *to, __u32 calls, __u32 operation)
 {
+	dentry = number(dentry);
+	to = number(to);
 	GUARD(calls, operation, against_name((__u64)dentry) || against_name((__u64)to));
 	if (!begin(calls, operation))
 		return 0;
@@ -90,6 +101,7 @@ int BPF_PROG(on_mknod, struct path *dir, struct dentry *dentry)
 SEC("?lsm/path_symlink")
 int BPF_PROG(on_symlink, struct path *dir, struct dentry *dentry, const char *target)
 {
+	dentry = number(dentry);
 	GUARD(CALLS(CALL_SYMLINK, CALL_SYMLINK, CALL_SYMLINKAT), OP_CREATE, against_name((__u64)dentry));
 	if (!begin(CALLS(CALL_SYMLINK, CALL_SYMLINK, CALL_SYMLINKAT), OP_CREATE))
 		return 0;
@@ -140,6 +152,7 @@ int BPF_PROG(on_truncate, struct path *path)
 SEC("?lsm/inode_setxattr")
 int BPF_PROG(on_setxattr, void *space, struct dentry *dentry, const char *name)
 {
+	dentry = number(dentry);
 	if (!begin(CALLS(CALL_SETXATTR, CALL_SETXATTR, CALL_FSETXATTR), OP_XATTR))
 		return 0;
 	struct act *a = act();
@@ -183,7 +196,7 @@ int BPF_PROG(on_open, struct file *file)
 		return 0;
 	if (writes) {
 		struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
-		GUARD(OPEN_CALLS, OP_WRITE, against_name((__u64)dentry) || (against_cgroup(g, file) && !trusted(g, NULL)));
+		GUARD(OPEN_CALLS, OP_WRITE, against_name((__u64)dentry) || (against_cgroup(g, file) && !trusted(g)));
 	}
 	__u32 operation = (writes ? OP_WRITE : 0) | (mode & 1 ? OP_READ : 0);
 	bool wanted = begin(OPEN_CALLS, operation);
@@ -220,7 +233,7 @@ SEC("?lsm/bprm_check_security")
 int BPF_PROG(on_exec, struct linux_binprm *bprm)
 {
 	struct guard *g = guard();
-	if (!begin(CALLS(CALL_EXECVE, CALL_EXECVE, CALL_EXECVEAT), OP_EXEC))
+	if (!begin(EXEC_CALLS, OP_EXEC))
 		return 0;
 	struct act *a = act();
 	if (!a || !g || !a->container)
@@ -240,8 +253,12 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm)
 		bpf_probe_read_kernel_str(name, sizeof(name), BPF_CORE_READ(dentry, d_name.name));
 		member->container = a->container;
 		member->interpreter = interprets(name);
+		member->started |= !a->outside;
 	}
 	a->tell = 0;
+	/* The runtime's own program, on its way in. */
+	if (a->outside)
+		return 0;
 	a->file = 1;
 	a->dentry = (__u64)dentry;
 	a->mount = (__u64)BPF_CORE_READ(file, f_path.mnt);
@@ -255,7 +272,7 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm)
 SEC("?lsm/bprm_creds_from_file")
 int BPF_PROG(on_credentials, struct linux_binprm *bprm, struct file *file)
 {
-	if (!begin(CALLS(CALL_EXECVE, CALL_EXECVE, CALL_EXECVEAT), OP_EXEC))
+	if (!begin(EXEC_CALLS, OP_EXEC))
 		return 0;
 	struct act *a = act();
 	if (!a || !a->container || a->outside || !(mode_of(a, MODE_ROOT) | mode_of(a, MODE_PRIVILEGED)))
@@ -304,6 +321,7 @@ static __always_inline int executable(struct file *file, __u64 prot, __u64 flags
 SEC("?lsm/mmap_file")
 int BPF_PROG(on_mmap, struct file *file, unsigned long asked, unsigned long prot, unsigned long flags)
 {
+	file = number(file);
 	if (file && prot & PROT_WRITE && (flags & MAP_SHARED_TYPES) != MAP_PRIVATE && begin(CALLS(CALL_MMAP, 0, 0), OP_WRITE))
 		content_changes((__u64)shown(file));
 	if (!(prot & PROT_EXEC) || (!file && !(prot & PROT_WRITE)))
@@ -404,7 +422,7 @@ int BPF_PROG(on_kill, struct task_struct *target, void *info, int signal)
 	struct guard *g = guard();
 	__u32 calls = CALLS(CALL_KILL, CALL_KILL, CALL_TGKILL);
 	__u32 pid = BPF_CORE_READ(target, tgid);
-	GUARD(calls, OP_KILL, signal && g && g->agent && pid == g->agent && !trusted(g, target));
+	GUARD(calls, OP_KILL, signal && g && g->agent && pid == g->agent && !trusted(g));
 	/* To itself is no message to anybody. */
 	if (pid == bpf_get_current_pid_tgid() >> 32)
 		return 0;
@@ -546,6 +564,7 @@ int BPF_PROG(on_fork, struct task_struct *task)
 	if (member) {
 		member->container = own->container;
 		member->interpreter = own->interpreter;
+		member->started = own->started;
 	}
 	return 0;
 }
@@ -557,6 +576,8 @@ int BPF_PROG(on_gone, struct task_struct *task)
 	__u32 pid = BPF_CORE_READ(task, tgid);
 	if (g && g->agent && pid == g->agent && BPF_CORE_READ(task, pid) == pid)
 		g->agent = 0;
+	if (g && g->starter && pid == g->starter && BPF_CORE_READ(task, pid) == pid)
+		g->starter = 0;
 	return 0;
 }
 

@@ -79,6 +79,7 @@ impl Enforcer {
         };
         enforcer.change_guard(|guard| {
             guard.agent = std::process::id();
+            guard.starter = std::os::unix::process::parent_id();
             guard.mount_namespace = pins::mount_namespace()?;
             guard.cgroup = pins::own_cgroup();
             let place = FileId::of(folder)?;

@@ -6,7 +6,7 @@ use jinwu_sensor::enforce::ContainerPolicy;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 pub(crate) const CGROUPS: &str = "/sys/fs/cgroup";
 
@@ -62,7 +62,7 @@ impl Report {
 
 impl Agent {
     pub(crate) fn start() -> Result<Self> {
-        let mut child = Command::new("/agent").arg("agent").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let mut child = Command::new("/act").args(["join", "/sys/fs/cgroup/agent", "exec", "/agent", "agent"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let input = child.stdin.take().context("stdin")?;
         let mut output = BufReader::new(child.stdout.take().context("stdout")?);
         let mut line = String::new();
@@ -138,17 +138,24 @@ impl Container {
         agent.tell(&Ask::Container(self.id, policy.clone()))
     }
 
-    /// Has a process in it try something.
+    /// Has a program of the image try something.
     pub(crate) fn run(&self, try_: &str) -> Result<Outcome> {
-        let words: Vec<&str> = try_.split_whitespace().collect();
-        let output = Command::new("/act").arg("enter").arg(&self.cgroup).arg(&self.root).args(&words).output()?;
-        let out = [output.stdout, output.stderr].concat();
-        Ok(Outcome { code: output.status.code(), out: String::from_utf8_lossy(&out).trim().to_owned() })
+        self.enter(&format!("exec /bin/act {try_}"))
     }
 
-    /// The same, as a program of the image.
+    /// The same as user 1000.
+    pub(crate) fn as_user(&self, try_: &str) -> Result<Outcome> {
+        self.enter(&format!("user 1000 exec /bin/act {try_}"))
+    }
+
+    /// Has a program of the image start a command.
     pub(crate) fn exec(&self, command: &str) -> Result<Outcome> {
         self.run(&format!("exec {command}"))
+    }
+
+    fn enter(&self, words: &str) -> Result<Outcome> {
+        let output = Command::new("/act").arg("enter").arg(&self.cgroup).arg(&self.root).args(words.split_whitespace()).output()?;
+        Ok(Outcome::new(&output))
     }
 
     pub(crate) fn at(&self, path: &str) -> PathBuf {
@@ -159,18 +166,28 @@ impl Container {
 // === impl Outcome ===
 
 impl Outcome {
+    fn new(output: &Output) -> Self {
+        let out = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        Outcome { code: output.status.code(), out: String::from_utf8_lossy(&out).trim().to_owned() }
+    }
+
     pub(crate) fn went(&self) -> bool {
         self.code == Some(0) && !self.out.contains("evil")
     }
 
     /// Refused by the kernel, before anything was done. A shell says it in words.
     pub(crate) fn refused(&self) -> bool {
-        self.code != Some(0) && (self.out == "EPERM" || self.out.to_lowercase().contains("operation not permitted"))
+        self.code != Some(0) && (self.out.lines().last() == Some("EPERM") || self.out.to_lowercase().contains("operation not permitted"))
     }
 }
 
-/// Outside of any container.
+/// By a program that what started the agent started too.
 pub(crate) fn node(try_: &str) -> Result<Outcome> {
-    let output = Command::new("/act").args(try_.split_whitespace()).output()?;
-    Ok(Outcome { code: output.status.code(), out: String::from_utf8_lossy(&output.stdout).trim().to_owned() })
+    Ok(Outcome::new(&Command::new("/act").args(try_.split_whitespace()).output()?))
+}
+
+/// By root of the node, but nobody the agent has to do with.
+pub(crate) fn stranger(try_: &str) -> Result<Outcome> {
+    let script = format!("/act {try_}; code=$?; exit $code");
+    Ok(Outcome::new(&Command::new("/bin/busybox").args(["sh", "-c", &script]).output()?))
 }

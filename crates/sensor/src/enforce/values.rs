@@ -36,18 +36,19 @@ pub(super) struct Guard {
     pub(super) device: u32,
     pub(super) agent: u32,
     pub(super) mount_namespace: u32,
+    pub(super) starter: u32,
 }
 
 impl Guard {
     pub(super) fn read(value: &[u8]) -> Option<Self> {
         let long = |at: usize| value.get(at..at + 8).and_then(|b| b.try_into().ok()).map(u64::from_ne_bytes);
         let word = |at: usize| value.get(at..at + 4).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes);
-        let guard = Guard { told: long(0)?, open_until: long(8)?, cgroup: long(16)?, directory: long(24)?, device: word(32)?, agent: word(36)?, mount_namespace: word(40)? };
+        let guard = Guard { told: long(0)?, open_until: long(8)?, cgroup: long(16)?, directory: long(24)?, device: word(32)?, agent: word(36)?, mount_namespace: word(40)?, starter: word(44)? };
         (value.len() == 48).then_some(guard)
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        bytes(&[&self.told, &self.open_until, &self.cgroup, &self.directory, &self.device, &self.agent, &self.mount_namespace, &0u32])
+        bytes(&[&self.told, &self.open_until, &self.cgroup, &self.directory, &self.device, &self.agent, &self.mount_namespace, &self.starter])
     }
 }
 
@@ -78,7 +79,7 @@ mod tests {
 
     #[test]
     fn a_guard_is_read_as_it_was_written() {
-        let guard = Guard { told: 1, open_until: 2, cgroup: 3, directory: 4, device: 5, agent: 6, mount_namespace: 7 };
+        let guard = Guard { told: 1, open_until: 2, cgroup: 3, directory: 4, device: 5, agent: 6, mount_namespace: 7, starter: 8 };
         assert_eq!(Guard::read(&guard.bytes()), Some(guard));
         assert_eq!(Guard::read(&[0; 47]), None);
         assert_eq!(Guard::read(&[0; 56]), None);
