@@ -60,17 +60,26 @@ node() {
   cp "$at/image/bin/act" "$at/act"
 }
 
-# Boots a kernel with these security modules; prints what the machine said, and whether all went well.
+# Boots a kernel with these security modules; what the machine says is in its log.
 boot() {
   local name=$1 dir=$2 lsm=$3 log=$cache/vm/$1.log begun
   begun=$(date +%s)
-  printf '\n-- %s (lsm=%s)\n' "$name" "$lsm"
-  cp "$dir/overlay.ko" "$work/node/overlay.ko"
-  (cd "$work/node" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/initramfs"
   timeout "${JINWU_VM_SECONDS:-150}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
-    -kernel "$dir/vmlinuz" -initrd "$work/initramfs" -append "console=ttyS0 panic=-1 quiet rdinit=/init lsm=$lsm" </dev/null 2>&1 | tr -d '\r' >"$log" || true
+    -kernel "$dir/vmlinuz" -initrd "$work/$name.initramfs" -append "console=ttyS0 panic=-1 quiet rdinit=/init lsm=$lsm" </dev/null 2>&1 | tr -d '\r' >"$log" || true
+  echo $(($(date +%s) - begun)) >"$work/$name.seconds"
+}
+
+pack() {
+  cp "$2/overlay.ko" "$work/node/overlay.ko"
+  (cd "$work/node" && find . | cpio --quiet -o -H newc | gzip -1) >"$work/$1.initramfs"
+}
+
+# Prints what a machine said, and counts.
+tell() {
+  local name=$1 log=$cache/vm/$1.log
+  printf '\n-- %s\n' "$name"
   grep -aE '^(PASS|FAIL|kernel|hooks|[0-9]+ passed)' "$log" || true
-  printf '%s: %s s, console in %s\n' "$name" $(($(date +%s) - begun)) "$log"
+  printf '%s s, console in %s\n' "$(cat "$work/$name.seconds")" "$log"
   if ! grep -aq '^suite ended: 0$' "$log"; then
     grep -aq '^suite ended' "$log" || { say "虚拟机未跑完 / the machine did not come to an end:"; tail -40 "$log" >&2; }
     failed+=("$name")
@@ -84,8 +93,15 @@ passed=0
 apt-cache search --names-only '^linux-image-6.1.*cloud-amd64$' | grep -q . || apt-get update -qq || true
 old=$(kernel "$(newest '^linux-image-6\.1\.0-[0-9]+-cloud-amd64$')")
 new=$(kernel "$(newest '^linux-image-[0-9.]+.*\+deb[0-9]+-cloud-amd64$')")
-boot "${old##*linux-image-}" "$old" landlock,lockdown,yama,bpf
-boot "${new##*linux-image-}" "$new" landlock,lockdown,yama,bpf
-boot "${new##*linux-image-}-without-bpf" "$new" landlock,lockdown,yama
+names=("${old##*linux-image-}" "${new##*linux-image-}" "${new##*linux-image-}-without-bpf")
+pack "${names[0]}" "$old"
+pack "${names[1]}" "$new"
+cp "$work/${names[1]}.initramfs" "$work/${names[2]}.initramfs"
+# Emulation takes a core for each machine that works.
+boot "${names[0]}" "$old" landlock,lockdown,yama,bpf &
+boot "${names[1]}" "$new" landlock,lockdown,yama,bpf &
+wait
+boot "${names[2]}" "$new" landlock,lockdown,yama
+for name in "${names[@]}"; do tell "$name"; done
 printf '\n%s passed, %s failed\n' "$passed" "${#failed[@]}"
 [ ${#failed[@]} -eq 0 ] || { printf 'failed: %s\n' "${failed[*]}"; exit 1; }

@@ -9,7 +9,6 @@
 #define FMODE_WRITE 2
 /* Opened by the kernel behind an overlay's file. */
 #define FMODE_NOACCOUNT 0x20000000
-#define FMODE_BACKING 0x2000000
 #define FMODE_EXEC_FLAG 0x20
 #define PROT_READ 1
 #define PROT_WRITE 2
@@ -41,8 +40,11 @@ static __always_inline struct file_key key_of(struct inode *inode)
 static __always_inline struct inode *shown(struct file *file)
 {
 	struct backing_file *backing = (void *)file;
-	if (BPF_CORE_READ(file, f_mode) & FMODE_BACKING && bpf_core_field_exists(backing->user_path))
-		return BPF_CORE_READ(backing, user_path.dentry, d_inode);
+	if (BPF_CORE_READ(file, f_mode) & FMODE_NOACCOUNT && bpf_core_field_exists(backing->user_path)) {
+		struct inode *inode = BPF_CORE_READ(backing, user_path.dentry, d_inode);
+		if (BPF_CORE_READ(inode, i_sb, s_magic) == OVERLAYFS_SUPER_MAGIC)
+			return inode;
+	}
 	struct inode *inode = BPF_CORE_READ(file, f_path.dentry, d_inode);
 	return inode ? inode : BPF_CORE_READ(file, f_inode);
 }

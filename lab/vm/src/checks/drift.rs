@@ -82,7 +82,7 @@ pub(crate) fn run(agent: &mut Agent, report: &mut Report) -> Result<()> {
         let outcome = container.run(try_)?;
         let records = agent.records()?;
         let told = records.iter().any(|r| denied(r, &container));
-        report.check(&format!("drift: {name}"), good(*way, &outcome) && told == (*way != Went), &(outcome, told));
+        report.check(&format!("drift: {name}"), good(*way, &outcome) && told == (*way != Went), &(outcome, records));
     }
     alarm(agent, report)?;
     start(agent, report)?;

@@ -8,7 +8,7 @@ use jinwu_sensor::enforce::glass::Glass;
 use jinwu_sensor::enforce::{ContainerPolicy, FOLDER, FileRule, Mode, Operation, Policy, Target};
 use jinwu_trust::SigningKey;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const TRY: &str = "unlink /etc/passwd";
 
@@ -29,7 +29,7 @@ pub(crate) fn run(mut agent: Agent, report: &mut Report) -> Result<()> {
     let (refused, drift) = (container.run(TRY)?, container.exec("/bin/written hello")?);
     report.check("the agent is killed: what was refused is refused", refused.refused() && drift.refused(), &(refused, drift));
     let map = map("guards")?;
-    let handle = container.run(&format!("mounted bpf /mnt pin /mnt{}", map.trim_start_matches("/sys/fs/bpf")))?;
+    let handle = node(&format!("join {} pin {map}", container.cgroup.display()))?;
     report.check("the agent is killed: a container gets no hold of its maps", handle.refused(), &handle);
     let unpinned = node(&format!("unlink {FOLDER}/links/on_open"))?;
     report.check("the agent is killed: its pins stay", unpinned.refused(), &unpinned);
@@ -47,9 +47,16 @@ pub(crate) fn run(mut agent: Agent, report: &mut Report) -> Result<()> {
     report.check("what was told is not told again", untold.is_empty(), &untold);
 
     agent.tell(&Ask::Withdraw)?;
-    drop(agent);
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let free = container.run(TRY)?;
+    agent.kill()?;
+    let mut free = container.run(TRY)?;
+    // The kernel lets go of programs after grace periods.
+    for _ in 0..50 {
+        if free.went() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        free = container.run(TRY)?;
+    }
     report.check("withdrawn by the agent nothing is left", free.went() && !Path::new(FOLDER).exists(), &free);
     Ok(())
 }
