@@ -33,6 +33,8 @@
 /* Memory that is both made by the process and executable. */
 #define OP_JIT (1u << 23)
 #define OP_CHROOT (1u << 24)
+#define OP_ACCEPT (1u << 25)
+#define OP_PERF (1u << 26)
 
 /* What a mode of a container concerns; each has two bits. */
 #define MODE_DRIFT 0
@@ -81,6 +83,8 @@ struct {
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 } path_rules SEC(".maps");
 MAP(path_keys, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct path_key, 1);
+/* Counts who uses a processor's buffers. */
+MAP(turns, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, __u64, 1);
 
 /* A file, whatever it is called. */
 struct file_key { __u64 inode; __u32 device; __u32 policy; };
@@ -163,13 +167,21 @@ struct act {
 	__u8 length;
 	__u8 address[28];
 	__u32 outside;
+	/* Of the path, as looked up last. */
+	__u32 found;
+	struct rule rule;
 };
-MAP(acts, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct act, 1);
+/* Of the task, not of the processor: where kernels preempt, another task is judged between two of its steps. */
+struct {
+	__uint(type, BPF_MAP_TYPE_TASK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct act);
+} acts SEC(".maps");
 
 static __always_inline struct act *act(void)
 {
-	__u32 zero = 0;
-	return bpf_map_lookup_elem(&acts, &zero);
+	return bpf_task_storage_get(&acts, bpf_get_current_task_btf(), 0, 0);
 }
 
 static __always_inline struct guard *guard(void)
@@ -275,22 +287,42 @@ static __always_inline void name_call(struct act *a, struct task_struct *task)
 		a->args[i] = argument(regs, i);
 }
 
-/* Begins to judge a call. Nonzero: it concerns a container under a policy, or is wanted. */
+/* With the calls: whoever it is, it is judged. */
+#define WHOEVER (1u << 24)
+
+/*
+ * Begins to judge a call. Nonzero: it concerns a container under a policy, or is wanted; there is an act() then, unless
+ * there was no memory for it, which refuses.
+ */
 __noinline int begin(__u32 calls, __u32 operation)
 {
 	struct task_struct *task = bpf_get_current_task_btf();
-	struct act *a = act();
 	struct guard *g = guard();
-	if (!a || !g || by_agent(g))
+	if (!g || by_agent(g))
 		return 0;
-	__builtin_memset(a, 0, sizeof(*a));
-	a->calls = calls;
-	a->operation = operation;
 	/* The kernel's own work in a task's name (copy-up of an overlay). */
-	if (BPF_CORE_READ(task, cred) != BPF_CORE_READ(task, real_cred))
+	if (BPF_CORE_READ(task, cred) != BPF_CORE_READ(task, real_cred) && !(calls & WHOEVER))
 		return 0;
 	__u64 id = 0;
 	struct container *c = container_of_task(task, &id);
+	__u32 plain = calls & 255;
+	struct wanted *wanted = bpf_map_lookup_elem(&wants, &plain);
+	bool tell = false;
+	if (wanted && (wanted->container || wanted->node)) {
+		__u64 group = cgroup_of(task);
+		struct cgroup_info *info = c ? NULL : bpf_map_lookup_elem(&cgroups, &group);
+		tell = info && info->what == CGROUP_NODE ? wanted->node : wanted->container;
+	}
+	if (!c && !tell && !(calls & WHOEVER))
+		return 0;
+	struct act *a = bpf_task_storage_get(&acts, task, 0, BPF_LOCAL_STORAGE_GET_F_CREATE);
+	if (!a)
+		return id != 0 || (calls & WHOEVER) != 0;
+	__builtin_memset(a, 0, sizeof(*a));
+	a->calls = calls;
+	a->operation = operation;
+	a->tell = tell;
+	a->fold = tell && wanted->fold;
 	if (c) {
 		struct member *member = bpf_task_storage_get(&members, task, 0, 0);
 		bool judged = (member && member->started) || calls == EXEC_CALLS;
@@ -301,15 +333,7 @@ __noinline int begin(__u32 calls, __u32 operation)
 		a->strict = !!c->strict;
 		a->outside = g->mount_namespace && BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum) == g->mount_namespace;
 	}
-	__u32 plain = calls & 255;
-	struct wanted *wanted = bpf_map_lookup_elem(&wants, &plain);
-	if (wanted && (wanted->container || wanted->node)) {
-		__u64 group = cgroup_of(task);
-		struct cgroup_info *info = c ? NULL : bpf_map_lookup_elem(&cgroups, &group);
-		a->tell = info && info->what == CGROUP_NODE ? wanted->node : wanted->container;
-		a->fold = wanted->fold;
-	}
-	return c || a->tell;
+	return 1;
 }
 
 /* The policy refuses the operation altogether. */
@@ -339,13 +363,45 @@ static __always_inline __u64 worse(__u64 one, __u64 other)
 	return (other & 255) == VERDICT_DENIED || !one ? other : one;
 }
 
+#define TRIES 4
+
+/* The rule of the longest prefix of a path, into the act. 0: the buffers were not ours all the time. */
+__noinline int name_rule(__u64 dentry_at, __u64 mount_at)
+{
+	__u32 zero = 0;
+	struct act *a = act();
+	struct path_key *key = bpf_map_lookup_elem(&path_keys, &zero);
+	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
+	__u64 *turn = bpf_map_lookup_elem(&turns, &zero);
+	if (!a || !w || !key || !turn)
+		return 0;
+	__u64 mine = __sync_fetch_and_add(turn, 1) + 1;
+	__u32 from = walk_path(dentry_at, mount_at, 0, 0);
+	if (from > PATH_MAX_BYTES)
+		return 0;
+	__u32 length = PATH_MAX_BYTES - from;
+	if (length > PATH_KEY - 1)
+		length = PATH_KEY - 1;
+	__builtin_memset(key->path, 0, sizeof(key->path));
+	barrier_var(length);
+	length &= 255;
+	if (length > PATH_KEY - 1 || bpf_probe_read_kernel(key->path, length, w->bytes + (from & (PATH_MAX_BYTES - 1))))
+		return 0;
+	key->policy = a->policy;
+	key->length = 32 + (length + 1) * 8;
+	struct rule *rule = bpf_map_lookup_elem(&path_rules, key);
+	a->found = rule != NULL;
+	if (rule)
+		a->rule = *rule;
+	return *turn == mine;
+}
+
 /*
  * Rules by file: by the file itself, then by the longest prefix of its path. In the container's own root the path is
  * that below the file system's root, so that no chroot, bind mount or mount namespace changes it.
  */
 __noinline __u64 judge_name(__u64 dentry_at, __u64 mount_at, __u32 operation)
 {
-	__u32 zero = 0;
 	struct act *a = act();
 	struct policy *p = a && a->policy ? bpf_map_lookup_elem(&policies, &a->policy) : NULL;
 	if (!p || !dentry_at || !(p->files & operation))
@@ -359,22 +415,13 @@ __noinline __u64 judge_name(__u64 dentry_at, __u64 mount_at, __u32 operation)
 		if (rule)
 			return by_rule(rule, operation, REASON_FILE);
 	}
-	__u32 from = walk_path(dentry_at, device == a->root_device ? 0 : mount_at, 0, 0);
-	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
-	struct path_key *key = bpf_map_lookup_elem(&path_keys, &zero);
-	if (!w || !key || from > PATH_MAX_BYTES)
-		return 0;
-	__u32 length = PATH_MAX_BYTES - from;
-	if (length > PATH_KEY - 1)
-		length = PATH_KEY - 1;
-	__builtin_memset(key->path, 0, sizeof(key->path));
-	barrier_var(length);
-	length &= 255;
-	if (length > PATH_KEY - 1 || bpf_probe_read_kernel(key->path, length, w->bytes + (from & (PATH_MAX_BYTES - 1))))
-		return 0;
-	key->policy = a->policy;
-	key->length = 32 + (length + 1) * 8;
-	return by_rule(bpf_map_lookup_elem(&path_rules, key), operation, REASON_FILE);
+	__u64 mount = device == a->root_device ? 0 : mount_at;
+	/* Another task may have been at the same buffers in between. */
+	for (int i = 0; i < TRIES; i++) {
+		if (name_rule(dentry_at, mount))
+			return by_rule(a->found ? &a->rule : NULL, operation, REASON_FILE);
+	}
+	return DECISION(VERDICT_DENIED, REASON_FILE, 0);
 }
 
 /* Rules by address: of this port, else of any. */

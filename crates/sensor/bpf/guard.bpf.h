@@ -99,7 +99,7 @@ static __always_inline bool against_handle(struct guard *g, __u32 what, __u32 id
 #define GUARD(CALLS_, OPERATION, CONDITION)                     \
 	do {                                                    \
 		if (CONDITION) {                                \
-			begin(CALLS_, OPERATION);               \
+			begin((CALLS_) | WHOEVER, OPERATION);   \
 			if (conclude(refuse()))                 \
 				return -EPERM;                  \
 		}                                               \

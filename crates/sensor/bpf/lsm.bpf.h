@@ -38,7 +38,7 @@ static __always_inline int entry(struct vfsmount *mount, struct dentry *dentry, 
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	about_entry(a, mount, dentry);
 	a->text = (__u64)text;
 	return ANSWER(worse(judge_operation(a), judge_name((__u64)dentry, (__u64)mount, operation)));
@@ -53,7 +53,7 @@ static __always_inline int two_entries(struct vfsmount *mount, struct dentry *de
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	about_entry(a, mount, dentry);
 	a->other_dentry = (__u64)to;
 	a->other_mount = (__u64)to_mount;
@@ -68,7 +68,7 @@ static __always_inline int plain(__u32 calls, __u32 operation, __u64 first, __u6
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->args[0] = first;
 	a->args[1] = second;
 	return ANSWER(judge_operation(a));
@@ -93,9 +93,24 @@ int BPF_PROG(on_mkdir, struct path *dir, struct dentry *dentry)
 }
 
 SEC("?lsm/path_mknod")
-int BPF_PROG(on_mknod, struct path *dir, struct dentry *dentry)
+int BPF_PROG(on_mknod, struct path *dir, struct dentry *dentry, unsigned short mode)
 {
-	return entry(BPF_CORE_READ(dir, mnt), dentry, NULL, CALLS(CALL_MKNOD, CALL_OPEN, CALL_MKNODAT), OP_CREATE);
+	__u32 calls = CALLS(CALL_MKNOD, CALL_MKNOD, CALL_MKNODAT);
+	struct vfsmount *mount = BPF_CORE_READ(dir, mnt);
+	if (!S_ISREG(mode) && mode & S_IFMT)
+		return entry(mount, dentry, NULL, calls, OP_CREATE);
+	/* By a call that opens it; the open tells that it was made. */
+	calls = CALLS(CALL_OPEN, CALL_OPEN, CALL_OPEN_BY_HANDLE_AT);
+	dentry = number(dentry);
+	GUARD(calls, OP_CREATE, against_name((__u64)dentry));
+	if (!begin(calls, OP_CREATE))
+		return 0;
+	struct act *a = act();
+	if (!a)
+		return -EPERM;
+	about_entry(a, mount, dentry);
+	a->tell = 0;
+	return ANSWER(worse(judge_operation(a), judge_name((__u64)dentry, (__u64)mount, OP_CREATE)));
 }
 
 SEC("?lsm/path_symlink")
@@ -107,7 +122,7 @@ int BPF_PROG(on_symlink, struct path *dir, struct dentry *dentry, const char *ta
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->text = (__u64)target;
 	a->other_dentry = (__u64)dentry;
 	a->other_mount = (__u64)BPF_CORE_READ(dir, mnt);
@@ -157,7 +172,7 @@ int BPF_PROG(on_setxattr, void *space, struct dentry *dentry, const char *name)
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	about_entry(a, NULL, dentry);
 	a->text = (__u64)name;
 	a->text_at = 1;
@@ -209,7 +224,7 @@ int BPF_PROG(on_open, struct file *file)
 	}
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->file = 1;
 	a->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
 	a->mount = (__u64)BPF_CORE_READ(file, f_path.mnt);
@@ -236,7 +251,9 @@ int BPF_PROG(on_exec, struct linux_binprm *bprm)
 	if (!begin(EXEC_CALLS, OP_EXEC))
 		return 0;
 	struct act *a = act();
-	if (!a || !g || !a->container)
+	if (!a || !g)
+		return -EPERM;
+	if (!a->container)
 		return 0;
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct file *file = BPF_CORE_READ(bprm, file);
@@ -275,7 +292,9 @@ int BPF_PROG(on_credentials, struct linux_binprm *bprm, struct file *file)
 	if (!begin(EXEC_CALLS, OP_EXEC))
 		return 0;
 	struct act *a = act();
-	if (!a || !a->container || a->outside || !(mode_of(a, MODE_ROOT) | mode_of(a, MODE_PRIVILEGED)))
+	if (!a)
+		return -EPERM;
+	if (!a->container || a->outside || !(mode_of(a, MODE_ROOT) | mode_of(a, MODE_PRIVILEGED)))
 		return 0;
 	__u64 capabilities = 0, decision = 0;
 	const struct cred *cred = BPF_CORE_READ(bprm, cred);
@@ -301,7 +320,7 @@ static __always_inline int executable(struct file *file, __u64 prot, __u64 flags
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	__u64 decision;
 	a->args[2] = prot;
 	a->args[3] = flags;
@@ -346,7 +365,7 @@ int BPF_PROG(on_kernel_file, struct file *file, int what)
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->file = 1;
 	a->dentry = (__u64)BPF_CORE_READ(file, f_path.dentry);
 	a->mount = (__u64)BPF_CORE_READ(file, f_path.mnt);
@@ -370,7 +389,7 @@ int BPF_PROG(on_mount, const char *device, struct path *path, const char *type, 
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->text = (__u64)device;
 	a->other_dentry = (__u64)dentry;
 	a->other_mount = (__u64)BPF_CORE_READ(path, mnt);
@@ -492,7 +511,7 @@ int BPF_PROG(on_socket, int family, int type, int protocol, int kern)
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	a->args[0] = family;
 	a->args[1] = type;
 	a->args[2] = protocol;
@@ -506,7 +525,7 @@ static __always_inline int to_address(struct socket *socket, void *address, int 
 		return 0;
 	struct act *a = act();
 	if (!a)
-		return 0;
+		return -EPERM;
 	struct sock *sk = BPF_CORE_READ(socket, sk);
 	a->socket = (__u64)sk;
 	if (address && length >= 2) {
@@ -545,6 +564,18 @@ int BPF_PROG(on_send, struct socket *socket, struct msghdr *message)
 	/* With an address a stream is connected by this. */
 	bool stream = BPF_CORE_READ(socket, type) == SOCK_STREAM;
 	return to_address(socket, address, BPF_CORE_READ(message, msg_namelen), CALLS(CALL_SENDTO, CALL_SENDTO, CALL_SENDMMSG), stream ? OP_CONNECT : OP_SEND);
+}
+
+SEC("?lsm/socket_accept")
+int BPF_PROG(on_accept, struct socket *socket)
+{
+	return to_address(socket, NULL, 0, CALLS(CALL_ACCEPT, CALL_ACCEPT, CALL_ACCEPT4), OP_ACCEPT);
+}
+
+SEC("?lsm/perf_event_open")
+int BPF_PROG(on_perf)
+{
+	return plain(CALLS(CALL_PERF_EVENT_OPEN, CALL_PERF_EVENT_OPEN, CALL_PERF_EVENT_OPEN), OP_PERF, 0, 0);
 }
 
 SEC("?lsm/socket_listen")

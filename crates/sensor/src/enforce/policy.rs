@@ -68,6 +68,10 @@ operations! {
     /// Memory that is no file's, writable and executable.
     Jit = 23,
     Chroot = 24,
+    /// Waits for a connection.
+    Accept = 25,
+    /// Performance counters, other programs among them.
+    Perf = 26,
 }
 
 /// What holds in a container.
