@@ -150,6 +150,8 @@ struct act {
 	__u64 inode;
 	__u64 socket;
 	__u64 text;
+	/* Behind the second name. */
+	__u64 third;
 	__u64 args[6];
 	__u32 policy;
 	__u32 modes;
@@ -311,7 +313,8 @@ __noinline int begin(__u32 calls, __u32 operation)
 	if (wanted && (wanted->container || wanted->node)) {
 		__u64 group = cgroup_of(task);
 		struct cgroup_info *info = c ? NULL : bpf_map_lookup_elem(&cgroups, &group);
-		tell = info && info->what == CGROUP_NODE ? wanted->node : wanted->container;
+		__u32 what = info ? info->what : CGROUP_CONTAINER;
+		tell = what == CGROUP_NODE ? wanted->node : what == CGROUP_CONTAINER && wanted->container;
 	}
 	if (!c && !tell && !(calls & WHOEVER))
 		return 0;
@@ -543,6 +546,9 @@ __noinline int conclude(__u64 decision)
 		append_kernel(s, &at, 1, (void *)a->text);
 	if (a->other_dentry)
 		append_place(s, 1, task, a->other_dentry, a->other_mount);
+	at = used(r);
+	if (a->third)
+		append_kernel(s, &at, 2, (void *)a->third);
 	if (a->file)
 		append_place(s, 4, task, a->dentry, a->mount);
 	__u32 texts = used(r);

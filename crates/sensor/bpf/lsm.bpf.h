@@ -394,6 +394,7 @@ int BPF_PROG(on_mount, const char *device, struct path *path, const char *type, 
 	a->other_dentry = (__u64)dentry;
 	a->other_mount = (__u64)BPF_CORE_READ(path, mnt);
 	a->args[3] = flags;
+	a->third = (__u64)type;
 	return ANSWER(worse(judge_operation(a), judge_name(a->other_dentry, a->other_mount, OP_MOUNT)));
 }
 

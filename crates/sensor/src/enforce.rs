@@ -6,11 +6,13 @@
 
 mod alone;
 pub mod glass;
+mod observe;
 mod pins;
 mod policy;
 mod values;
 
 pub use alone::Alone;
+pub use observe::{observe, seen};
 pub use pins::{FOLDER, prepare, withdraw};
 pub use policy::{AddressRule, ContainerPolicy, Content, FileRule, InvalidPolicy, Mode, Operation, Policy, Target};
 

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use jinwu_event::Call;
 use libbpf_rs::skel::{OpenSkel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
+use std::collections::BTreeSet;
 use std::mem::MaybeUninit;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -76,9 +77,7 @@ fn leak(map: &libbpf_rs::MapMut<'static>) -> Result<&'static MapHandle> {
 
 /// Which calls are told, and by which system calls they are named.
 fn fill(skel: &SensorSkel<'static>, observed: &[Call]) -> Result<()> {
-    for call in observed {
-        skel.maps.wants.update(&u32::from(*call as u16).to_ne_bytes(), &[1, 0, 0, 0], MapFlags::ANY)?;
-    }
+    super::observe(&skel.maps.wants, &observed.iter().copied().collect(), &BTreeSet::new(), |_| false)?;
     for call in Call::ALL {
         let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
         if let Some(number) = number {
