@@ -13,7 +13,7 @@ if [ "$(uname -m)" != x86_64 ]; then
   exit 2
 fi
 
-cargo build --quiet --locked -p jinwu-vm
+[ -n "${JINWU_BUILT:-}" ] || cargo build --quiet --locked -p jinwu-vm
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -64,7 +64,7 @@ node() {
 boot() {
   local name=$1 dir=$2 lsm=$3 log=$cache/vm/$1.log begun
   begun=$(date +%s)
-  timeout "${JINWU_VM_SECONDS:-150}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
+  timeout "${JINWU_VM_SECONDS:-240}" qemu-system-x86_64 -accel tcg,thread=multi -cpu max -smp 2 -m 1024 -nographic -no-reboot -nic none \
     -kernel "$dir/vmlinuz" -initrd "$work/$name.initramfs" -append "console=ttyS0 panic=-1 quiet rdinit=/init lsm=$lsm" </dev/null 2>&1 | tr -d '\r' >"$log" || true
   echo $(($(date +%s) - begun)) >"$work/$name.seconds"
 }

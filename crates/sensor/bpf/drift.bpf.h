@@ -64,6 +64,18 @@ static __always_inline bool from_below(struct inode *inode)
 	return lower != 0;
 }
 
+/* An overlay's file as the upper layer has it; nothing if it has not. */
+static __always_inline struct file_key upper_key(struct inode *inode)
+{
+	struct dentry *upper = NULL;
+	struct file_key key = {};
+	if (BPF_CORE_READ(inode, i_sb, s_magic) != OVERLAYFS_SUPER_MAGIC)
+		return key;
+	bpf_probe_read_kernel(&upper, sizeof(upper), (char *)inode + bpf_core_type_size(struct inode));
+	struct inode *real = upper ? BPF_CORE_READ(upper, d_inode) : NULL;
+	return real ? key_of(real) : key;
+}
+
 /* Whether the content is the image's. */
 static __always_inline bool of_image(struct act *a, struct inode *inode)
 {
@@ -77,7 +89,15 @@ static __always_inline bool of_image(struct act *a, struct inode *inode)
 		return false;
 	if (a->strict)
 		return overlay && layer_of(inode) == FLAG_LOWER;
-	return bpf_map_lookup_elem(&written, &key) == NULL;
+	struct file_key above = upper_key(inode);
+	if (bpf_map_lookup_elem(&written, &key)) {
+		/* The overlay may give it another number when it comes into its cache anew; the upper layer does not. */
+		__u8 one = 1;
+		if (above.inode)
+			bpf_map_update_elem(&written, &above, &one, BPF_ANY);
+		return false;
+	}
+	return !above.inode || !bpf_map_lookup_elem(&written, &above);
 }
 
 /* Whether code of this file may run. */

@@ -165,8 +165,11 @@ struct act {
 	__u8 fold;
 	/* The file is what the call is about, not a name alone. */
 	__u8 file;
+	/* Told only if a call of its own is running. */
+	__u8 own;
 	__u8 text_at;
 	__u8 length;
+	__u8 spare[3];
 	__u8 address[28];
 	__u32 outside;
 	/* Of the path, as looked up last. */
@@ -284,6 +287,7 @@ static __always_inline void name_call(struct act *a, struct task_struct *task)
 	if (!capture || capture->call < first || capture->call > last)
 		return;
 	a->call = capture->call;
+	a->own = 0;
 #pragma unroll
 	for (int i = 0; i < 6; i++)
 		a->args[i] = argument(regs, i);
@@ -504,6 +508,8 @@ __noinline int conclude(__u64 decision)
 	struct task_struct *task = bpf_get_current_task_btf();
 	struct record *r = &s->head;
 	name_call(a, task);
+	if (!verdict && a->own)
+		return 0;
 	fill(s, a->call, ORIGIN_LSM, task);
 	if (verdict == VERDICT_DENIED && g->open_until > r->time)
 		verdict = VERDICT_ALARMED;

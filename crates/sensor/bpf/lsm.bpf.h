@@ -154,14 +154,37 @@ int BPF_PROG(on_chown, struct path *path)
 	return entry(BPF_CORE_READ(path, mnt), BPF_CORE_READ(path, dentry), NULL, CALLS(CALL_CHOWN, CALL_CHOWN, CALL_FCHOWNAT), OP_CHOWN);
 }
 
+#define TRUNCATE_CALLS CALLS(CALL_TRUNCATE, CALL_TRUNCATE, CALL_FTRUNCATE)
+
+/* Opening a file may truncate it: that is told by the open. */
+static __always_inline int truncated(struct vfsmount *mount, struct dentry *dentry)
+{
+	GUARD(TRUNCATE_CALLS, OP_WRITE, against_name((__u64)dentry));
+	if (!begin(TRUNCATE_CALLS, OP_WRITE))
+		return 0;
+	struct act *a = act();
+	if (!a)
+		return -EPERM;
+	about_entry(a, mount, dentry);
+	a->own = 1;
+	__u64 decision = worse(judge_operation(a), judge_name((__u64)dentry, (__u64)mount, OP_WRITE));
+	if (conclude(decision))
+		return -EPERM;
+	content_changes(a->inode);
+	return 0;
+}
+
 SEC("?lsm/path_truncate")
 int BPF_PROG(on_truncate, struct path *path)
 {
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
-	int answer = entry(BPF_CORE_READ(path, mnt), dentry, NULL, CALLS(CALL_TRUNCATE, CALL_TRUNCATE, CALL_FTRUNCATE), OP_WRITE);
-	if (!answer && begin(CALLS(CALL_TRUNCATE, 0, 0), OP_WRITE))
-		content_changes((__u64)BPF_CORE_READ(dentry, d_inode));
-	return answer;
+	return truncated(BPF_CORE_READ(path, mnt), BPF_CORE_READ(path, dentry));
+}
+
+/* Since 6.2. */
+SEC("?lsm/file_truncate")
+int BPF_PROG(on_file_truncate, struct file *file)
+{
+	return truncated(BPF_CORE_READ(file, f_path.mnt), BPF_CORE_READ(file, f_path.dentry));
 }
 
 SEC("?lsm/inode_setxattr")

@@ -32,6 +32,7 @@ pub struct Enforcer {
     address_rules: MapHandle,
     volumes: MapHandle,
     contents: MapHandle,
+    written: MapHandle,
     guards: MapHandle,
     guarded: MapHandle,
     denials: MapHandle,
@@ -74,6 +75,7 @@ impl Enforcer {
             address_rules: MapHandle::try_from(&maps.address_rules)?,
             volumes: MapHandle::try_from(&maps.volumes)?,
             contents: MapHandle::try_from(&maps.contents)?,
+            written: MapHandle::try_from(&maps.written)?,
             guards: MapHandle::try_from(&maps.guards)?,
             guarded: MapHandle::try_from(&maps.guarded)?,
             denials: MapHandle::try_from(&maps.denials)?,
@@ -113,7 +115,15 @@ impl Enforcer {
     /// # Errors
     /// When the kernel's tables cannot be read.
     pub fn remove_container(&self, cgroup: u64) -> Result<()> {
+        let root = |cgroup: &[u8]| -> Option<[u8; 4]> { self.containers.lookup(cgroup, MapFlags::ANY).ok()??.get(8..12)?.try_into().ok() };
+        let device = root(&cgroup.to_ne_bytes()).filter(|d| *d != [0; 4]);
         values::forget(&self.containers, |key| key == cgroup.to_ne_bytes())?;
+        // What was remembered of its files, unless its root is another one's too.
+        if let Some(device) = device.filter(|d| !self.containers.keys().any(|other| root(&other) == Some(*d))) {
+            for map in [&self.written, &self.contents] {
+                values::forget(map, |key| key.get(8..12) == Some(&device))?;
+            }
+        }
         values::forget(&self.volumes, |key| key.starts_with(&cgroup.to_ne_bytes()))
     }
 

@@ -84,10 +84,24 @@ pub(crate) fn run(agent: &mut Agent, report: &mut Report) -> Result<()> {
         let told = records.iter().any(|r| denied(r, &container));
         report.check(&format!("drift: {name}"), good(*way, &outcome) && told == (*way != Went), &(outcome, records));
     }
+    forgotten(report, &container)?;
     alarm(agent, report)?;
     start(agent, report)?;
     held(agent, report)?;
     volume(agent, report)
+}
+
+/// The kernel may drop files from its caches; what is known of them must not go with them.
+fn forgotten(report: &mut Report, container: &Container) -> Result<()> {
+    for _ in 0..2 {
+        std::fs::write("/proc/sys/vm/drop_caches", "3")?;
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    for (path, went) in [("/bin/changed", true), ("/bin/hard", true), ("/tmp/moved", true), ("/bin/written", false), ("/bin/seen", false), ("/tmp/dropped", false), ("/bin/mapped", false)] {
+        let outcome = container.exec(&format!("{path} hello"))?;
+        report.check(&format!("drift: after caches were dropped: {path}"), if went { outcome.went() } else { outcome.refused() }, &outcome);
+    }
+    Ok(())
 }
 
 fn denied(record: &Told, container: &Container) -> bool {
