@@ -130,6 +130,8 @@ static int net(const char *how, const char *address, int port)
 		return say(-1);
 	if (!strcmp(how, "udp"))
 		return say(sendto(fd, "x", 1, 0, (void *)&to, sizeof(to)));
+	if (!strcmp(how, "udp-connected"))
+		return say(connect(fd, (void *)&to, sizeof(to)) ? -1 : send(fd, "x", 1, 0));
 	if (!strcmp(how, "fastopen"))
 		return say(sendto(fd, "x", 1, MSG_FASTOPEN, (void *)&to, sizeof(to)));
 	if (!strcmp(how, "bind"))
@@ -298,7 +300,7 @@ static int act(int n, char **v)
 		return say(symlink(one, two));
 	if (!strcmp(what, "truncate"))
 		return say(truncate(one, 0));
-	if (!strcmp(what, "udp") || !strcmp(what, "tcp") || !strcmp(what, "bind") || !strcmp(what, "fastopen"))
+	if (!strcmp(what, "udp") || !strcmp(what, "tcp") || !strcmp(what, "bind") || !strcmp(what, "fastopen") || !strcmp(what, "udp-connected"))
 		return net(what, one, atoi(two));
 	if (!strcmp(what, "ring"))
 		return by_ring(one, two);

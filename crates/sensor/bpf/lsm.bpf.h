@@ -564,6 +564,9 @@ static __always_inline int to_address(struct socket *socket, void *address, int 
 	__u64 decision = judge_operation(a);
 	if (a->length)
 		decision = worse(decision, judge_address(operation));
+	/* Datagrams of a socket that is connected have no address of their own. */
+	if (a->length && operation == OP_CONNECT && BPF_CORE_READ(socket, type) == SOCK_DGRAM)
+		decision = worse(decision, judge_address(OP_SEND));
 	return ANSWER(decision);
 }
 

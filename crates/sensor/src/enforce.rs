@@ -39,7 +39,8 @@ pub struct Enforcer {
     own: MapHandle,
 }
 
-/// A file, by what the kernel knows it by.
+/// A file, by what the kernel knows it by. For overlays, [`FileId::of`] is right where all layers lie in one file
+/// system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FileId {
     /// As the kernel encodes it: major << 20 | minor.

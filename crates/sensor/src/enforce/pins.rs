@@ -6,7 +6,7 @@ use crate::programs::{OpenSensorSkel, SensorSkel};
 use anyhow::{Context as _, Result, bail};
 use libbpf_rs::btf::{Btf, types};
 use libbpf_rs::skel::{OpenSkel as _, Skel as _};
-use libbpf_rs::{MapCore as _, MapFlags};
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle};
 use std::collections::HashSet;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,10 @@ pub fn prepare(open: &mut OpenSensorSkel<'_>, folder: &Path) -> Result<Vec<Strin
     // Another layout is another folder: an agent of another version makes its own maps.
     let maps = folder.join(format!("maps-{:08x}", layout(open)));
     std::fs::create_dir_all(&maps).with_context(|| maps.display().to_string())?;
+    let guards = maps.join("guards");
+    if guards.exists() {
+        MapHandle::from_pinned_path(&guards).context("another agent is in place on this node: stop it first")?;
+    }
     for mut map in open.open_object_mut().maps_mut() {
         let name = map.name().to_string_lossy().into_owned();
         if KEPT.contains(&name.as_str()) {

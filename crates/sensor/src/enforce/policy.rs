@@ -139,6 +139,8 @@ pub struct AddressRule {
     pub id: u32,
     /// Connect, send or bind.
     pub operation: Operation,
+    /// `0.0.0.0` and `::` with no bits are every address, of either family. A rule for send holds for connecting a
+    /// datagram socket too.
     pub address: IpAddr,
     /// Bits of the address that count.
     pub prefix: u8,

@@ -25,7 +25,12 @@ fn policy() -> Policy {
             file(2, Target::Path("/etc/hostname".into()), &[]),
             file(3, Target::Path("/bin/forbidden".into()), &[Exec]),
         ],
-        addresses: vec![address(4, Connect, Mode::Block), address(5, Send, Mode::Block), address(6, Bind, Mode::Block)],
+        addresses: vec![
+            AddressRule { id: 8, operation: Send, address: "127.0.0.2".parse().expect("an address"), prefix: 32, port: 0, mode: Mode::Block },
+            address(4, Connect, Mode::Block),
+            address(5, Send, Mode::Block),
+            address(6, Bind, Mode::Block),
+        ],
     }
 }
 
@@ -56,6 +61,8 @@ const DENIED: &[Effect] = &[
     ("connect", "tcp 127.0.0.1 7777", |_| true, 4),
     ("connect by the first data", "fastopen 127.0.0.1 7777", |_| true, 4),
     ("sendto", "udp 127.0.0.1 7777", |_| true, 5),
+    ("a datagram of a connected socket", "udp-connected 127.0.0.1 7777", |_| true, 4),
+    ("a datagram of a connected socket where connecting is permitted", "udp-connected 127.0.0.2 7779", |_| true, 8),
     ("bind", "bind 127.0.0.1 7777", |_| true, 6),
 ];
 

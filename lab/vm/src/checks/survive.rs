@@ -93,6 +93,8 @@ fn guard(agent: &mut Agent, report: &mut Report, container: &Container) -> Resul
         let told = agent.records()?.iter().any(|r| r.verdict == "denied" && r.reason == "guard");
         report.check(&format!("guard: signal {signal} of a stranger"), outcome.refused() && told, &(outcome, told));
     }
+    let second = Agent::start().err().map(|e| format!("{e:#}"));
+    report.check("guard: a second agent is told of the first", second.as_deref().is_some_and(|e| e.contains("another agent is in place")), &second);
     let manager = node(&format!("kill {pid} 18"))?;
     report.check("guard: a signal by the service manager's own program arrives", manager.went(), &manager);
     let still = container.run(TRY)?;
