@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export JINWU_DATA=${JINWU_DATA:-$PWD/../shared/data}
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 suites=("$@")
-[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate node scan clients kill assess cluster)
+[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate node scan clients kill assess vm cluster)
 
 failed=()
 passed=0
@@ -33,9 +33,9 @@ case " ${suites[*]} " in *" tidy "*) suite tidy cargo xtask tidy ;; esac
 for name in "${suites[@]}"; do
   case $name in
     tidy) ;;
-    unit | registry | gate | node | scan | clients | kill | assess | cluster) want=1 ;;
+    unit | registry | gate | node | scan | clients | kill | assess | vm | cluster) want=1 ;;
     *)
-      printf '没有套件 %s / no suite %s; tidy unit registry gate node scan clients kill assess cluster\n' "$name" "$name" >&2
+      printf '没有套件 %s / no suite %s; tidy unit registry gate node scan clients kill assess vm cluster\n' "$name" "$name" >&2
       exit 2
       ;;
   esac
@@ -74,6 +74,7 @@ for name in "${suites[@]}"; do
       need skopeo
       suite assess lab assess
       ;;
+    vm) suite vm env JINWU_BUILT=1 bash lab/vm/test.sh ;;
     cluster)
       suite cluster bash lab/cluster/assess.sh
       ;;

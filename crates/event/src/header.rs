@@ -1,10 +1,10 @@
 //! The C header of the kernel's programs.
 
 use crate::call::Call;
-use crate::record::{Head, Origin, Program, TEXTS, Verdict, flag};
+use crate::record::{Head, Origin, Program, Reason, TEXTS, Verdict, flag};
 use std::fmt::Write as _;
 
-/// Structures, numbers of calls, flags, origins and verdicts, as the sensor's programs include them.
+/// Structures, numbers of calls, flags, origins, verdicts and reasons, as the sensor's programs include them.
 pub fn c() -> String {
     let mut text = String::from("/* Made by jinwu-event from its schema. Needs __u8 to __u64. */\n#pragma once\n\n");
     let _ = writeln!(text, "#define TEXTS {TEXTS}");
@@ -13,6 +13,7 @@ pub fn c() -> String {
     }
     text.push_str(&Origin::c());
     text.push_str(&Verdict::c());
+    text.push_str(&Reason::c());
     for call in Call::ALL {
         let _ = writeln!(text, "#define CALL_{} {}", call.name().to_ascii_uppercase(), *call as u16);
     }

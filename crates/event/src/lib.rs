@@ -23,4 +23,4 @@ pub use container::{Container, Mount, Pod, Runtime};
 pub use event::{NodeEvent, Socket, Who};
 pub use needed::needed;
 pub use process::{File, Layer, Process};
-pub use record::{Head, Origin, Program, Record, Verdict};
+pub use record::{Head, Origin, Program, Reason, Record, Verdict};

@@ -43,6 +43,10 @@ layout! {
         repeat: u32,
         /// Process id in its own pid namespace.
         own_pid: u32,
+        /// Policy of the container that decided, if one did.
+        policy: u32,
+        /// Rule of that policy; 0 if it was none of its rules by itself.
+        rule: u32,
         /// Which call: CALL_*.
         call: u16,
         /// Where texts begin.
@@ -63,8 +67,8 @@ layout! {
         protocol: u8,
         /// How it was held up: VERDICT_*.
         verdict: u8,
-        /// Nothing.
-        spare: u8,
+        /// Why it was held up: REASON_*.
+        reason: u8,
         /// Name of the thread.
         comm: [u8; 16],
         /// Local address; the first four bytes for IPv4.
@@ -216,6 +220,34 @@ names! {
         Killed = 2 "killed",
         /// It would have been denied were the policy at block.
         Alarmed = 3 "alarmed",
+    }
+}
+
+names! {
+    /// Why a call was held up.
+    Reason "REASON" {
+        /// It was not.
+        None = 0 "none",
+        /// Code that did not come with the image.
+        Drift = 1 "drift",
+        /// A script that did not come with the image, given to an interpreter.
+        Script = 2 "script",
+        /// Nobody has looked at the file yet.
+        Held = 3 "held",
+        /// The file is known to be malicious.
+        Malicious = 4 "malicious",
+        /// Started as user 0 where that is not permitted.
+        Root = 5 "root",
+        /// Started with capabilities of a privileged container where that is not permitted.
+        Privileged = 6 "privileged",
+        /// A rule of the policy names the file.
+        File = 7 "file",
+        /// A rule of the policy names the address.
+        Address = 8 "address",
+        /// The policy refuses the operation altogether.
+        Operation = 9 "operation",
+        /// It was against the agent itself.
+        Guard = 10 "guard",
     }
 }
 

@@ -5,5 +5,6 @@
 #include "process.bpf.h"
 #include "syscall.bpf.h"
 #include "network.bpf.h"
+#include "lsm.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

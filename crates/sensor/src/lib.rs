@@ -8,13 +8,14 @@ pub mod bundle;
 pub mod capability;
 pub mod cgroup;
 pub mod containers;
+pub mod enforce;
 pub mod files;
 pub mod hierarchy;
 pub mod meter;
 mod proc;
 pub mod process;
 mod programs {
-    #![allow(missing_debug_implementations, unreachable_pub, clippy::all)]
+    #![allow(missing_debug_implementations, unreachable_pub, clippy::all, clippy::undocumented_unsafe_blocks, clippy::unwrap_used)]
     include!(concat!(env!("OUT_DIR"), "/sensor.skel.rs"));
 }
 pub mod respond;

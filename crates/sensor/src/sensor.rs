@@ -104,7 +104,7 @@ fn open() -> Result<OpenSensorSkel<'static>> {
     SensorSkelBuilder::default().open(object).context("the kernel's programs cannot be opened")
 }
 
-fn bytes_of(call: Call, fold: bool, node: bool, urgent: bool) -> [u8; 16] {
+pub(crate) fn bytes_of(call: Call, fold: bool, node: bool, urgent: bool) -> [u8; 16] {
     let capture = call.capture();
     let number = (call as u16).to_ne_bytes();
     let (text, directory) = (capture.texts, capture.directories);

@@ -50,6 +50,11 @@ struct path { struct vfsmount *mnt; struct dentry *dentry; } LAYOUT;
 
 struct file { unsigned int f_flags; unsigned int f_mode; struct inode *f_inode; struct path f_path; void *private_data; } LAYOUT;
 
+/* Since 6.6: what stands behind a file of an overlay. */
+struct backing_file { struct file file; struct path user_path; } LAYOUT;
+
+struct vm_area_struct { struct file *vm_file; unsigned long vm_flags; } LAYOUT;
+
 struct fdtable { unsigned int max_fds; struct file **fd; } LAYOUT;
 
 struct files_struct { struct fdtable *fdt; } LAYOUT;
@@ -90,7 +95,8 @@ struct signal_struct { struct pid *pids[4]; struct tty_struct *tty; } LAYOUT;
 
 struct kernfs_node { __u64 id; } LAYOUT;
 struct cgroup { struct kernfs_node *kn; } LAYOUT;
-struct cgroup_subsys_state { struct cgroup *cgroup; } LAYOUT;
+struct cgroup_subsys_state { struct cgroup *cgroup; struct cgroup_subsys_state *parent; } LAYOUT;
+struct cgroup___self { struct cgroup_subsys_state self; } LAYOUT;
 struct css_set { struct cgroup_subsys_state *subsys[16]; struct cgroup *dfl_cgrp; } LAYOUT;
 
 struct thread_info { unsigned long flags; unsigned int status; } LAYOUT;
@@ -137,6 +143,13 @@ struct socket { short type; struct sock *sk; } LAYOUT;
 struct unix_address { int len; char name[1]; } LAYOUT;
 struct unix_sock { struct unix_address *addr; struct sock *peer; } LAYOUT;
 
+struct bpf_map { __u32 id; } LAYOUT;
+struct bpf_prog_aux { __u32 id; } LAYOUT;
+struct bpf_prog { struct bpf_prog_aux *aux; } LAYOUT;
+struct bpf_link { __u32 id; } LAYOUT;
+
+struct msghdr { void *msg_name; int msg_namelen; } LAYOUT;
+
 struct sockaddr { unsigned short sa_family; char sa_data[14]; };
 struct iovec { void *iov_base; unsigned long iov_len; };
 struct user_msghdr { void *msg_name; int msg_namelen; struct iovec *msg_iov; unsigned long msg_iovlen; };
@@ -160,6 +173,8 @@ struct pt_regs { __u64 regs[31]; __u64 sp, pc, pstate; __u64 orig_x0; int syscal
 #define SOCK_DGRAM 2
 
 #define PF_KTHREAD 0x00200000
+#define PF_IO_WORKER 0x00000010
+#define CGROUP2_SUPER_MAGIC 0x63677270
 #define OVERLAYFS_SUPER_MAGIC 0x794c7630
 #define TMPFS_MAGIC 0x01021994
 #define EPERM 1

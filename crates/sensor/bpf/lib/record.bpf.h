@@ -164,14 +164,13 @@ __noinline __u32 walk_path(__u64 dentry_at, __u64 mount_at, __u64 root_dentry, _
 }
 
 /* The path of `dentry` on `mount`, below the task's root, as text `slot`. */
-static __always_inline void append_path(struct scratch *s, __u32 *at, __u32 slot, struct task_struct *task, struct path *path)
+static __always_inline void append_walk(struct scratch *s, __u32 *at, __u32 slot, struct task_struct *task, struct dentry *dentry, struct vfsmount *mount)
 {
 	__u32 zero = 0;
 	struct fs_struct *fs = BPF_CORE_READ(task, fs);
-	struct dentry *dentry = BPF_CORE_READ(path, dentry);
 	if (!dentry)
 		return;
-	__u32 from = walk_path((__u64)dentry, (__u64)BPF_CORE_READ(path, mnt), (__u64)BPF_CORE_READ(fs, root.dentry), (__u64)BPF_CORE_READ(fs, root.mnt));
+	__u32 from = walk_path((__u64)dentry, (__u64)mount, (__u64)BPF_CORE_READ(fs, root.dentry), (__u64)BPF_CORE_READ(fs, root.mnt));
 	struct walk *w = bpf_map_lookup_elem(&walks, &zero);
 	if (!w || from > PATH_MAX_BYTES)
 		return;
@@ -196,6 +195,11 @@ static __always_inline void append_path(struct scratch *s, __u32 *at, __u32 slot
 		s->head.lengths[slot & 7] = length;
 		*at = place + length;
 	}
+}
+
+static __always_inline void append_path(struct scratch *s, __u32 *at, __u32 slot, struct task_struct *task, struct path *path)
+{
+	append_walk(s, at, slot, task, BPF_CORE_READ(path, dentry), BPF_CORE_READ(path, mnt));
 }
 
 /* Which layer of an overlay an inode is of: the upper dentry stands behind the embedded inode. */
