@@ -85,6 +85,8 @@ struct Engine {
     files: Option<Files>,
     /// Containers whose file systems are watched.
     held: BTreeSet<String>,
+    /// Containers whose policy has to be put into the kernel.
+    fresh: Vec<Arc<Container>>,
     /// Processes that took or made connections, with the other end: what they write came from there.
     connected: HashMap<u32, (bool, String)>,
     /// Where malicious content was seen, by hash.
@@ -140,6 +142,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         kept: Vec::new(),
         files,
         held: BTreeSet::new(),
+        fresh: Vec::new(),
         connected: HashMap::new(),
         spread: HashMap::new(),
         measured: BTreeMap::new(),
@@ -154,12 +157,13 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
     let (mut measured, mut looked) = (Instant::now() - MEASURE, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         sensor.round(Duration::from_millis(20), &mut |processes, notice| engine.take(processes, notice))?;
+        engine.enforce(&sensor);
         engine.files(&mut sensor);
         engine.respond(&mut sensor);
         if looked.elapsed() >= LOSSES {
             looked = Instant::now();
             engine.losses(&mut sensor);
-            engine.repeat();
+            engine.repeat(false);
         }
         if measured.elapsed() >= MEASURE {
             measured = Instant::now();
@@ -171,6 +175,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         }
         engine.flush();
     }
+    engine.repeat(true);
     engine.folder.sweep(i64::MAX, |event| engine.out.push(engine.writer.event(&event, State::Normal)));
     engine.own("sensor-stopped", json!({}));
     engine.flush();
@@ -197,6 +202,7 @@ impl Engine {
         let event = match notice {
             Notice::Event(event) => *event,
             Notice::Root(container, pid) => {
+                self.fresh.push(container.clone());
                 self.hold(&container, pid);
                 return;
             }
@@ -268,6 +274,9 @@ impl Engine {
         if event.container.is_node() {
             return;
         }
+        if event.call == Call::Execve && !self.started.contains(&event.container.id) {
+            self.fresh.push(event.container.clone());
+        }
         if event.call == Call::Execve && !self.held.contains(&event.container.id) {
             self.hold(&event.container.clone(), event.process.pid);
         }
@@ -282,14 +291,37 @@ impl Engine {
         }
     }
 
+    /// Puts the policies of containers into the kernel, where it decides itself.
+    fn enforce(&mut self, sensor: &Sensor) {
+        let fresh = std::mem::take(&mut self.fresh);
+        let Some(enforcer) = &sensor.enforcer else { return };
+        for container in fresh {
+            let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+            let of = |mode: Mode| match mode {
+                Mode::Allow => jinwu_sensor::enforce::Mode::Allow,
+                Mode::Alert => jinwu_sensor::enforce::Mode::Alarm,
+                Mode::Block => jinwu_sensor::enforce::Mode::Block,
+            };
+            let policy = jinwu_sensor::enforce::ContainerPolicy { drift: of(modes.drift), root: of(modes.privileged), privileged: of(modes.privileged), ..Default::default() };
+            for cgroup in sensor.containers.cgroups(&container.id) {
+                if let Err(error) = enforcer.put_container(cgroup, &policy) {
+                    tracing::error!(container = container.id, error = format!("{error:#}"), "a container's policy is not held by the kernel");
+                }
+            }
+        }
+    }
+
     /// Watches the file systems of a container.
     fn hold(&mut self, container: &Container, pid: u32) {
         let Some(files) = &self.files else { return };
         let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+        let hold = Hold { drift: modes.drift, malware: modes.malware };
         if modes.drift == Mode::Allow && modes.malware == Mode::Allow {
+            // What is marked already stays so, and lets everything pass.
+            files.marks.change(&container.id, hold);
             return;
         }
-        match files.marks.hold(&container.id, pid, Hold { drift: modes.drift, malware: modes.malware }) {
+        match files.marks.hold(&container.id, pid, hold) {
             Ok(missed) => {
                 self.held.insert(container.id.clone());
                 if !missed.is_empty() {
@@ -448,8 +480,8 @@ impl Engine {
     }
 
     /// Alarms that repeated ones stand for, once their minute is over.
-    fn repeat(&mut self) {
-        let full = self.repeated.len() > 8192;
+    fn repeat(&mut self, all: bool) {
+        let full = all || self.repeated.len() > 8192;
         let mut over = Vec::new();
         self.repeated.retain(|_, (since, count, last)| {
             let keep = !full && since.elapsed() < ALARMS;
@@ -594,6 +626,14 @@ impl Engine {
                     sensor.want(judge.calls()).map_err(|e| format!("{e:#}"))?;
                     self.judge = judge;
                     self.generation = generation;
+                    let known: BTreeMap<String, Arc<Container>> = sensor.containers.all().filter(|(_, c)| !c.is_node()).map(|(_, c)| (c.id.clone(), c.clone())).collect();
+                    self.held.clear();
+                    for container in known.into_values() {
+                        if let Some(pid) = sensor.containers.folder(&container.id).and_then(|f| respond::processes(&f).into_iter().min()) {
+                            self.hold(&container, pid);
+                        }
+                        self.fresh.push(container);
+                    }
                     Ok(())
                 });
                 let _ = to.send(result);
