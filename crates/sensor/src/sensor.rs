@@ -308,6 +308,7 @@ impl Sensor {
             self.offset = clock_offset();
             let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
             self.processes.sweep((boot.tv_sec as u64) * 1_000_000_000);
+            self.told()?;
         }
         let mut batch = std::mem::take(&mut *self.batch.lock().map_err(|_| anyhow::anyhow!("a reader of a ring panicked"))?);
         batch.records.sort_by_key(|(time, ..)| *time);
@@ -324,6 +325,25 @@ impl Sensor {
             *shared = batch;
         }
         Ok(count)
+    }
+
+    /// What was refused while no sensor ran.
+    ///
+    /// # Errors
+    /// The kernel's list cannot be read.
+    pub fn untold(&mut self, tell: &mut dyn FnMut(&mut Processes, Notice)) -> Result<()> {
+        let Some(enforcer) = &self.enforcer else { return Ok(()) };
+        for record in enforcer.untold()? {
+            self.take(&record, None, tell);
+        }
+        self.told()
+    }
+
+    /// Everything told by the kernel until now has been taken.
+    fn told(&self) -> Result<()> {
+        let Some(enforcer) = &self.enforcer else { return Ok(()) };
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        enforcer.told(boot.tv_sec as u64 * 1_000_000_000 + boot.tv_nsec as u64)
     }
 
     /// What waited for containers that are known now, or have been waited for long enough.
@@ -369,6 +389,11 @@ impl Sensor {
             }
         }
         if call == Call::CgroupRmdir {
+            if let Some(enforcer) = &self.enforcer
+                && let Err(error) = enforcer.remove_container(head.cgroup)
+            {
+                tracing::warn!(%error, "a container's policy is still in the kernel");
+            }
             if let Some(gone) = self.containers.removed(head.cgroup) {
                 self.users.forget(&gone.id);
                 tell(&mut self.processes, Notice::Gone(gone));
