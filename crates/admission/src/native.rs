@@ -8,13 +8,15 @@
 //! Stricter than the gate in one case: of a pod whose containers are partly base platform, no control is spared.
 //!
 //! In audit events: [`FAILURES`] lists what was refused, `jinwu-pod-security/alerts` the controls in mode alert
-//! that a pod did not meet; [`read_audit`] reads both.
+//! that a pod did not meet, `jinwu-pod-security/level` the level it was judged at; [`read_audit`] reads them, and
+//! [`judgement`] makes of them what the gate would have recorded.
 
 use crate::check::CONTROLLERS;
+use crate::judge::Judgement;
 use crate::protocol::WorkloadException;
-use crate::rules::{LEVEL_LABEL, OTHERS, Rules, Scope};
-use jinwu_model::{Mode, PolicyId, ProtectionLevel};
-use jinwu_podsecurity::expressions::{ALERTS, POLICY_NAME, faults};
+use crate::rules::{LEVEL_LABEL, OTHERS, Rules, Scope, level};
+use jinwu_model::{Decision, DecisionId, Gate, Mode, PolicyId, ProtectionLevel, Text, Violation};
+use jinwu_podsecurity::expressions::{ALERTS, POLICY_NAME, VERSION, faults};
 use jinwu_podsecurity::{Control, native_policy};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +27,18 @@ pub const NAMES: [&str; 2] = [POLICY_NAME, "jinwu-pod-security-platform"];
 /// Key of the audit annotation by which the API server lists failed validations.
 pub const FAILURES: &str = "validation.policy.admission.k8s.io/validation_failure";
 
-/// Something the native policy said about a request.
+/// Key of the audit annotation with the level a pod was judged at, after the policy's name and a slash.
+const LEVEL: &str = "level";
+
+/// What the native policy said about a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Of its namespace; none where policies before it wrote the event.
+    pub level: Option<ProtectionLevel>,
+    pub findings: Vec<NativeFinding>,
+}
+
+/// One control that was not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeFinding {
     /// Policy of Jinwu that switches the control; none where the message does not name one.
@@ -59,6 +72,9 @@ fn policy(rules: &Rules) -> Value {
     let mut policy = native_policy(&Control::ALL);
     let spec = &mut policy["spec"];
     spec["paramKind"] = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"});
+    if let Some(annotations) = spec["auditAnnotations"].as_array_mut() {
+        annotations.push(json!({"key": LEVEL, "valueExpression": "variables.level"}));
+    }
     if let Some(conditions) = spec["matchConditions"].as_array_mut() {
         conditions.insert(0, json!({"name": "no-gate", "expression": NO_GATE}));
     }
@@ -181,10 +197,11 @@ fn exceptions(rules: &Rules) -> String {
     format!("[{}]", rows.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// What of audit annotations the native policy wrote. Others' policies are passed over.
-pub fn read_audit(annotations: &BTreeMap<String, String>) -> Vec<NativeFinding> {
-    let mut out = Vec::new();
-    let failures: Vec<Value> = annotations.get(FAILURES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+/// What of an event's audit annotations the native policy wrote. Others' policies are passed over.
+pub fn read_audit<'e>(annotation: impl Fn(&str) -> Option<&'e str>) -> Said {
+    let own = |key: &str| annotation(&format!("{POLICY_NAME}/{key}"));
+    let mut findings = Vec::new();
+    let failures: Vec<Value> = annotation(FAILURES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
     for failure in failures.iter().filter(|f| f["policy"] == POLICY_NAME) {
         let message = failure["message"].as_str().unwrap_or_default().to_owned();
         let policy = message.strip_prefix("[jinwu/").and_then(|m| m.split_once(']')).map(|(id, _)| PolicyId(id.to_owned()));
@@ -193,14 +210,61 @@ pub fn read_audit(annotations: &BTreeMap<String, String>) -> Vec<NativeFinding> 
         let denied = failure["validationActions"].as_array().is_some_and(|a| a.iter().any(|a| a == "Deny"));
         let finding = NativeFinding { policy, control: control.map(|c| c.id().to_owned()), denied, message };
         // Both bindings, several slices: said once.
-        if !out.contains(&finding) {
-            out.push(finding);
+        if !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
-    for control in annotations.get(&format!("{POLICY_NAME}/{ALERTS}")).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
-        out.push(NativeFinding { policy: None, control: Some(control.to_owned()), denied: false, message: String::new() });
+    for control in own(ALERTS).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
+        let finding = NativeFinding { policy: None, control: Some(control.to_owned()), denied: false, message: String::new() };
+        if !findings.contains(&finding) {
+            findings.push(finding);
+        }
     }
-    out
+    Said { level: own(LEVEL).and_then(level), findings }
+}
+
+/// What the gate would have decided: a violation under every policy that switches a control. What was done stands,
+/// whatever the bundle of now says.
+pub fn judgement(said: &Said, rules: &Rules, namespace: &str, object: String, id: DecisionId) -> Judgement {
+    let scope = Scope { namespace: namespace.to_owned(), level: said.level.unwrap_or(rules.bundle.default_level) };
+    let mut violations: Vec<Violation> = said.findings.iter().flat_map(|f| violations(f, rules, &scope)).collect();
+    violations.sort_by_key(|v| std::cmp::Reverse(v.mode));
+    let permit = !said.findings.iter().any(|f| f.denied);
+    Judgement { decision: Decision { id, gate: Gate::Admission, permit, violations }, scope, object, grant: None }
+}
+
+fn violations(f: &NativeFinding, rules: &Rules, scope: &Scope) -> Vec<Violation> {
+    let control = Control::ALL.into_iter().find(|c| Some(c.id()) == f.control.as_deref());
+    let switching = control.map(|c| rules.policies_of(&check(c)).to_vec()).unwrap_or_default();
+    let done = if f.denied { Mode::Block } else { Mode::Alert };
+    let named = f.policy.clone().or_else(|| switching.iter().find(|p| rules.mode(p, scope) == done).or(switching.first()).cloned());
+    let named = named.unwrap_or_else(|| PolicyId(f.control.clone().unwrap_or_else(|| POLICY_NAME.to_owned())));
+    let others = switching.iter().filter(|p| **p != named).map(|p| (p.clone(), rules.mode(p, scope).min(done)));
+    let (finding, advice) = words(f, control);
+    let violation = |(policy, mode): (PolicyId, Mode)| Violation {
+        clauses: rules.clauses(&policy),
+        policy,
+        mode,
+        finding: finding.clone(),
+        advice: advice.clone(),
+        exception: None,
+        evidence: Value::Null,
+    };
+    std::iter::once((named.clone(), done)).chain(others.filter(|(_, mode)| *mode != Mode::Allow)).map(violation).collect()
+}
+
+/// What was found and who is at fault, and the rule, a language at a time: the API server's message has both in one.
+fn words(f: &NativeFinding, control: Option<Control>) -> (Text, Text) {
+    let said = f.message.split_once("] ").map_or(f.message.as_str(), |(_, text)| text);
+    let Some(control) = control else { return (Text::new(said, said), Text::default()) };
+    let title = control.title();
+    let rule = control.revision(VERSION).map_or_else(Text::default, |form| Text::new(form.zh, form.en));
+    let who = said.strip_prefix(&format!("{title}: ")).and_then(|rest| rest.strip_suffix(&rule.to_string()));
+    let finding = match who.map(|w| w.trim_end_matches(": ")) {
+        Some(who) if !who.is_empty() => Text::new(format!("{}:{who}", title.zh), format!("{}: {who}", title.en)),
+        _ => title,
+    };
+    (finding, rule)
 }
 
 fn check(control: Control) -> String {
