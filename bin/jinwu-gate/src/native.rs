@@ -1,17 +1,21 @@
 //! Keeps the native policy in the API server as the bundle has it, and puts it right when it was weakened.
+//!
+//! It is bound everywhere unless the webhook of namespaces other than the platform's has been closed on failure for
+//! [`SPREAD`]; the keeper of the webhooks opens them only once it has been bound as long. So one of the two holds at any
+//! moment, whichever replica is first.
 
-use crate::keeper::{Keeper, LOOK, SPREAD, covers};
+use crate::keeper::{Keeper, LOOK, SPREAD, Standing, covers, is_closed};
 use crate::state::Gate;
 use futures::StreamExt;
-use jinwu_admission::native::{NAMES, objects};
-use jinwu_cluster::install::{GATE, NAMESPACE, PLATFORM};
+use jinwu_admission::native::{NAMES, Reach, objects};
+use jinwu_cluster::install::{Failure, GATE, NAMESPACE, PLATFORM};
 use kube::api::{Api, DynamicObject, ObjectMeta, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
 use serde_json::Value;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Members that only weaken when they are not empty.
 const MUST_BE_EMPTY: [&str; 6] = [
@@ -33,27 +37,37 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
         Api::<DynamicObject>::all_with(client.clone(), &resource)
     };
     let (policies, bindings) = (api("ValidatingAdmissionPolicy"), api("ValidatingAdmissionPolicyBinding"));
+    let webhooks = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::from_gvk(&gvk("ValidatingWebhookConfiguration")));
     let watch = |api: &Api<DynamicObject>, name: &str| {
         let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
         watcher(api.clone(), only).default_backoff().map(drop).boxed()
     };
-    let mut events = futures::stream::select_all([watch(&policies, NAMES[0]), watch(&bindings, NAMES[0]), watch(&bindings, NAMES[1])]);
+    let mut events = futures::stream::select_all([watch(&policies, NAMES[0]), watch(&bindings, NAMES[0]), watch(&bindings, NAMES[1]), watch(&webhooks, GATE)]);
     let mut put: Option<[Value; 3]> = None;
+    let mut closed = Closed::default();
     loop {
-        let wanted = wanted(&gate);
+        closed.look(&webhooks).await;
+        let reach = closed.reach(keeper.failure().await);
+        let wanted = wanted(&gate, reach);
         if let Some(wanted) = &wanted {
             match differing(&policies, &bindings, wanted).await {
-                Ok(differing) if differing.is_empty() => put = Some(wanted.clone()),
+                Ok(differing) if differing.is_empty() => {
+                    keeper.stands(standing(reach));
+                    put = Some(wanted.clone());
+                }
                 Ok(differing) => {
                     // What was as wanted and is not any more was changed by somebody, unless another replica has a newer bundle.
                     let settled = put.as_ref() == Some(wanted);
                     if settled {
                         tokio::time::sleep(SPREAD).await;
                     }
-                    let newer = self::wanted(&gate);
+                    closed.look(&webhooks).await;
+                    let newer = self::wanted(&gate, closed.reach(keeper.failure().await));
                     if settled && newer.as_ref() != Some(wanted) {
                         continue;
                     }
+                    // Until all of it is seen to be there.
+                    keeper.stands(Standing::Unknown);
                     let mut changes = Vec::new();
                     for (object, found) in differing {
                         let api = if object["kind"] == "ValidatingAdmissionPolicy" { &policies } else { &bindings };
@@ -67,10 +81,14 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
                     }
                     put = Some(wanted.clone());
                 }
-                Err(error) => tracing::warn!(%error, "the native policy cannot be read: Kubernetes 1.30 or later has them"),
+                Err(error) => {
+                    let unavailable = matches!(&error, kube::Error::Api(e) if e.code == 404);
+                    keeper.stands(if unavailable { Standing::Unavailable } else { Standing::Unknown });
+                    tracing::warn!(%error, "the native policy cannot be read: Kubernetes 1.30 or later has them");
+                }
             }
         }
-        let next = wait(&gate, wanted.as_ref());
+        let next = wait(&gate, &keeper, &closed, reach, wanted.is_some());
         tokio::select! {
             event = events.next() => if event.is_none() { return },
             () = next => {}
@@ -78,15 +96,39 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
     }
 }
 
-fn wanted(gate: &Gate) -> Option<[Value; 3]> {
-    gate.rules().map(|rules| objects(&rules, NAMESPACE, GATE, &PLATFORM))
+fn wanted(gate: &Gate, reach: Reach) -> Option<[Value; 3]> {
+    gate.rules().map(|rules| objects(&rules, NAMESPACE, GATE, &PLATFORM, reach))
 }
 
-/// Until the bundle asks for something else, or it is time for a look.
-async fn wait(gate: &Gate, have: Option<&[Value; 3]>) {
-    let (before, end) = (gate.generation(), tokio::time::Instant::now() + LOOK);
-    while tokio::time::Instant::now() < end && gate.generation() == before && have.is_some() {
-        tokio::time::sleep(Duration::from_millis(500)).await;
+fn standing(reach: Reach) -> Standing {
+    match reach {
+        Reach::Everywhere => Standing::Since(Instant::now()),
+        Reach::Platform => Standing::Unknown,
+    }
+}
+
+/// Since when the webhook has been seen closed on failure.
+#[derive(Default)]
+struct Closed(Option<Instant>);
+
+impl Closed {
+    async fn look(&mut self, webhooks: &Api<DynamicObject>) {
+        let closed = webhooks.get_opt(GATE).await.ok().flatten().is_some_and(|found| is_closed(&found.data));
+        self.0 = self.0.filter(|_| closed).or_else(|| closed.then(Instant::now));
+    }
+
+    /// Where the native policy is needed, if `wanted` is what the webhook is to do.
+    fn reach(&self, wanted: Failure) -> Reach {
+        let holds = wanted == Failure::Fail && self.0.is_some_and(|since| since.elapsed() >= SPREAD);
+        if holds { Reach::Platform } else { Reach::Everywhere }
+    }
+}
+
+/// Until something else is wanted, or it is time for a look.
+async fn wait(gate: &Gate, keeper: &Keeper, closed: &Closed, reach: Reach, have: bool) {
+    let (before, end) = (gate.generation(), Instant::now() + LOOK);
+    while Instant::now() < end && gate.generation() == before && have && closed.reach(keeper.known_failure()) == reach {
+        tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
 
@@ -140,6 +182,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn it_is_bound_everywhere_unless_the_webhook_has_been_closed_for_a_while() {
+        let now = Instant::now();
+        let since = |age| Closed(now.checked_sub(age));
+        assert_eq!(Closed(None).reach(Failure::Fail), Reach::Everywhere);
+        assert_eq!(since(Duration::ZERO).reach(Failure::Fail), Reach::Everywhere);
+        assert_eq!(since(SPREAD).reach(Failure::Fail), Reach::Platform);
+        assert_eq!(since(SPREAD * 9).reach(Failure::Ignore), Reach::Everywhere);
+    }
+
+    #[test]
     fn what_weakens_the_policy_is_seen_and_what_the_api_server_adds_is_not() {
         let rules = jinwu_admission::Rules::new(
             serde_json::from_value(json!({
@@ -151,7 +203,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(NAMES, jinwu_cluster::install::NATIVE, "the gate has rights to what it keeps");
-        let [policy, binding, _] = objects(&rules, NAMESPACE, GATE, &PLATFORM);
+        let [policy, binding, _] = objects(&rules, NAMESPACE, GATE, &PLATFORM, Reach::Everywhere);
         let mut found = policy["spec"].clone();
         found["matchConstraints"]["namespaceSelector"] = json!({});
         found["matchConstraints"]["resourceRules"][0]["scope"] = json!("*");

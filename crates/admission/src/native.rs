@@ -2,13 +2,15 @@
 //! server evaluates itself.
 //!
 //! As long as a gate is ready, by the EndpointSlices of its service, the policy leaves everything to it, whose
-//! answers say more and are recorded. Modes by namespace and level, exceptions and base platform of the bundle
-//! stand in the policy as constants: a new bundle gives a new policy.
+//! answers say more. It is bound where a webhook that nobody answers lets requests pass: in the platform's
+//! namespaces always, in the others only while their webhook is open on failure ([`Reach`]). Where the webhook is
+//! closed the API server refuses by itself, and a policy bound there would cost it the conversion of every object
+//! for CEL, a quarter of what it can do.
 //!
 //! Stricter than the gate in one case: of a pod whose containers are partly base platform, no control is spared.
 //!
-//! In audit events: [`FAILURES`] lists what was refused, `jinwu-pod-security/alerts` the controls in mode alert
-//! that a pod did not meet, `jinwu-pod-security/level` the level it was judged at; [`read_audit`] reads them, and
+//! In audit events: [`FAILURES`] has the message of a refusal, `jinwu-pod-security/denials` all controls that led to
+//! it, `…/alerts` the controls in mode alert that a pod did not meet, `…/level` the level it was judged at; [`read_audit`] reads them, and
 //! [`judgement`] makes of them what the gate would have recorded.
 
 use crate::check::CONTROLLERS;
@@ -16,10 +18,10 @@ use crate::judge::Judgement;
 use crate::protocol::WorkloadException;
 use crate::rules::{LEVEL_LABEL, OTHERS, Rules, Scope, level};
 use jinwu_model::{Decision, DecisionId, Gate, Mode, PolicyId, ProtectionLevel, Text, Violation};
-use jinwu_podsecurity::expressions::{ALERTS, POLICY_NAME, VERSION, faults};
+use jinwu_podsecurity::expressions::{ALERTS, DENIALS, POLICY_NAME, VERSION, faults};
 use jinwu_podsecurity::{Control, native_policy};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Names of the policy, of its binding, and of the binding for namespaces of the platform.
 pub const NAMES: [&str; 2] = [POLICY_NAME, "jinwu-pod-security-platform"];
@@ -49,24 +51,41 @@ pub struct NativeFinding {
     pub message: String,
 }
 
+/// Where the policy is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// In the platform's namespaces.
+    Platform,
+    /// In all but the gate's own.
+    Everywhere,
+}
+
 /// The policy and its two bindings. `namespace` and `service` name the gate's service, `platform` the namespaces
 /// where nothing may be locked out when the service itself is gone. The gate's own namespace is left out: what holds
 /// while no gate answers must not keep it from coming back (Pod Security admission guards that namespace by its label).
-pub fn objects(rules: &Rules, namespace: &str, service: &str, platform: &[&str]) -> [Value; 3] {
+pub fn objects(rules: &Rules, namespace: &str, service: &str, platform: &[&str], reach: Reach) -> [Value; 3] {
     let theirs: Vec<&str> = platform.iter().copied().filter(|n| *n != namespace).collect();
-    let binding = |name: &str, operator: &str, namespaces: &[&str], not_found: &str| {
+    let by_name = |operator: &str, namespaces: &[&str]| json!({"key": NAME_LABEL, "operator": operator, "values": namespaces});
+    let binding = |name: &str, namespaces: Value, not_found: &str| {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
             "spec": {
                 "policyName": POLICY_NAME, "validationActions": ["Deny", "Audit"],
                 "paramRef": {"namespace": namespace, "selector": {"matchLabels": {"kubernetes.io/service-name": service}}, "parameterNotFoundAction": not_found},
-                "matchResources": {"matchPolicy": "Equivalent", "objectSelector": {}, "namespaceSelector": {"matchExpressions": [
-                    {"key": "kubernetes.io/metadata.name", "operator": operator, "values": namespaces}]}},
+                "matchResources": {"matchPolicy": "Equivalent", "objectSelector": {}, "namespaceSelector": {"matchExpressions": [namespaces]}},
             }
         })
     };
-    [policy(rules), binding(NAMES[0], "NotIn", platform, "Deny"), binding(NAMES[1], "In", &theirs, "Allow")]
+    let others = match reach {
+        Reach::Everywhere => by_name("NotIn", platform),
+        // No namespace: the API server itself sets the label on every one.
+        Reach::Platform => json!({"key": NAME_LABEL, "operator": "DoesNotExist"}),
+    };
+    [policy(rules), binding(NAMES[0], others, "Deny"), binding(NAMES[1], by_name("In", &theirs), "Allow")]
 }
+
+/// The label with a namespace's name, which nobody can change.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 fn policy(rules: &Rules) -> Value {
     let mut policy = native_policy(&Control::ALL);
@@ -214,10 +233,14 @@ pub fn read_audit<'e>(annotation: impl Fn(&str) -> Option<&'e str>) -> Said {
             findings.push(finding);
         }
     }
-    for control in own(ALERTS).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
-        let finding = NativeFinding { policy: None, control: Some(control.to_owned()), denied: false, message: String::new() };
-        if !findings.contains(&finding) {
-            findings.push(finding);
+    // Of several failures, of whichever policies, the API server tells one: ours may be missing.
+    let denied = findings.is_empty() || findings.iter().any(|f| f.denied);
+    for (key, denied) in [(DENIALS, denied), (ALERTS, false)] {
+        // Of several slices, each has its say.
+        for control in own(key).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
+            if !findings.iter().any(|f| f.control.as_deref() == Some(control)) {
+                findings.push(NativeFinding { policy: None, control: Some(control.to_owned()), denied, message: String::new() });
+            }
         }
     }
     Said { level: own(LEVEL).and_then(level), findings }
