@@ -12,12 +12,15 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Not a review, or one that must not be answered.
+    #[error("{0}")]
     Bad(ReviewError),
     /// No bundle was ever had.
+    #[error("no bundle was had from the server yet")]
     NotReady,
-    /// An evaluation ended without an answer.
+    #[error("an evaluation ended without an answer: {0}")]
     Broken(String),
 }
 
