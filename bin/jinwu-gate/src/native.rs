@@ -1,8 +1,9 @@
 //! Keeps the native policy in the API server as the bundle has it, and puts it right when it was weakened.
 //!
-//! It is bound everywhere unless the webhook of namespaces other than the platform's has been closed on failure for
-//! [`SPREAD`]; the keeper of the webhooks opens them only once it has been bound as long. So one of the two holds at any
-//! moment, whichever replica is first.
+//! It is bound everywhere where the installation wants the webhook of namespaces other than the platform's open on
+//! failure, and to the platform alone once that webhook has been closed for [`SPREAD`]; the keeper of the webhooks opens
+//! them only once the policy has been bound everywhere as long. So one of the two holds at any moment, whichever replica
+//! is first. A webhook that somebody else opened and that is not put right for as long is answered by binding, too.
 
 use crate::keeper::{Keeper, LOOK, SPREAD, Standing, covers, is_closed};
 use crate::state::Gate;
@@ -44,10 +45,11 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
     };
     let mut events = futures::stream::select_all([watch(&policies, NAMES[0]), watch(&bindings, NAMES[0]), watch(&bindings, NAMES[1]), watch(&webhooks, GATE)]);
     let mut put: Option<[Value; 3]> = None;
-    let mut closed = Closed::default();
+    let mut hook = Hook::begin(&webhooks, &bindings).await;
     loop {
-        closed.look(&webhooks).await;
-        let reach = closed.reach(keeper.failure().await);
+        hook.look(&webhooks).await;
+        hook.reach = hook.needs(keeper.failure().await);
+        let reach = hook.reach;
         let wanted = wanted(&gate, reach);
         if let Some(wanted) = &wanted {
             match differing(&policies, &bindings, wanted).await {
@@ -61,8 +63,8 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
                     if settled {
                         tokio::time::sleep(SPREAD).await;
                     }
-                    closed.look(&webhooks).await;
-                    let newer = self::wanted(&gate, closed.reach(keeper.failure().await));
+                    hook.look(&webhooks).await;
+                    let newer = self::wanted(&gate, hook.needs(keeper.failure().await));
                     if settled && newer.as_ref() != Some(wanted) {
                         continue;
                     }
@@ -88,7 +90,7 @@ pub(crate) async fn keep(client: Client, keeper: Arc<Keeper>, gate: Arc<Gate>) {
                 }
             }
         }
-        let next = wait(&gate, &keeper, &closed, reach, wanted.is_some());
+        let next = wait(&gate, &keeper, &hook, wanted.is_some());
         tokio::select! {
             event = events.next() => if event.is_none() { return },
             () = next => {}
@@ -107,27 +109,47 @@ fn standing(reach: Reach) -> Standing {
     }
 }
 
-/// Since when the webhook has been seen closed on failure.
-#[derive(Default)]
-struct Closed(Option<Instant>);
+/// The webhook as it is seen, and where the policy is bound by it.
+struct Hook {
+    closed: bool,
+    /// Since when it has been seen so.
+    since: Instant,
+    reach: Reach,
+}
 
-impl Closed {
-    async fn look(&mut self, webhooks: &Api<DynamicObject>) {
-        let closed = webhooks.get_opt(GATE).await.ok().flatten().is_some_and(|found| is_closed(&found.data));
-        self.0 = self.0.filter(|_| closed).or_else(|| closed.then(Instant::now));
+impl Hook {
+    /// Where the policy is bound to the platform alone already, another gate has waited for it.
+    async fn begin(webhooks: &Api<DynamicObject>, bindings: &Api<DynamicObject>) -> Hook {
+        let bound = bindings.get_opt(NAMES[0]).await.ok().flatten();
+        let operator = bound.as_ref().and_then(|b| b.data.pointer("/spec/matchResources/namespaceSelector/matchExpressions/0/operator"));
+        let reach = if operator.is_some_and(|o| o == "DoesNotExist") { Reach::Platform } else { Reach::Everywhere };
+        let mut hook = Hook { closed: false, since: Instant::now(), reach };
+        hook.look(webhooks).await;
+        hook
     }
 
-    /// Where the native policy is needed, if `wanted` is what the webhook is to do.
-    fn reach(&self, wanted: Failure) -> Reach {
-        let holds = wanted == Failure::Fail && self.0.is_some_and(|since| since.elapsed() >= SPREAD);
-        if holds { Reach::Platform } else { Reach::Everywhere }
+    async fn look(&mut self, webhooks: &Api<DynamicObject>) {
+        let closed = webhooks.get_opt(GATE).await.ok().flatten().is_some_and(|found| is_closed(&found.data));
+        if closed != self.closed {
+            (self.closed, self.since) = (closed, Instant::now());
+        }
+    }
+
+    /// Where the policy is needed, if `wanted` is what the webhook is to do; as before until that is certain.
+    fn needs(&self, wanted: Failure) -> Reach {
+        match (wanted, self.closed) {
+            (Failure::Ignore, _) => Reach::Everywhere,
+            (Failure::Fail, _) if self.since.elapsed() < SPREAD => self.reach,
+            (Failure::Fail, true) => Reach::Platform,
+            (Failure::Fail, false) => Reach::Everywhere,
+        }
     }
 }
 
 /// Until something else is wanted, or it is time for a look.
-async fn wait(gate: &Gate, keeper: &Keeper, closed: &Closed, reach: Reach, have: bool) {
+async fn wait(gate: &Gate, keeper: &Keeper, hook: &Hook, have: bool) {
     let (before, end) = (gate.generation(), Instant::now() + LOOK);
-    while Instant::now() < end && gate.generation() == before && have && closed.reach(keeper.known_failure()) == reach {
+    while Instant::now() < end && gate.generation() == before && have && hook.needs(keeper.known_failure()) == hook.reach {
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
 }
@@ -182,13 +204,17 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn it_is_bound_everywhere_unless_the_webhook_has_been_closed_for_a_while() {
-        let now = Instant::now();
-        let since = |age| Closed(now.checked_sub(age));
-        assert_eq!(Closed(None).reach(Failure::Fail), Reach::Everywhere);
-        assert_eq!(since(Duration::ZERO).reach(Failure::Fail), Reach::Everywhere);
-        assert_eq!(since(SPREAD).reach(Failure::Fail), Reach::Platform);
-        assert_eq!(since(SPREAD * 9).reach(Failure::Ignore), Reach::Everywhere);
+    fn it_is_bound_by_what_the_webhook_has_been_for_a_while() {
+        let needs = |closed, age, reach, wanted| Hook { closed, since: Instant::now().checked_sub(age).unwrap(), reach }.needs(wanted);
+        for reach in [Reach::Platform, Reach::Everywhere] {
+            assert_eq!(needs(true, SPREAD, reach, Failure::Fail), Reach::Platform);
+            assert_eq!(needs(false, SPREAD, reach, Failure::Fail), Reach::Everywhere);
+            assert_eq!(needs(true, SPREAD, reach, Failure::Ignore), Reach::Everywhere);
+            assert_eq!(needs(true, Duration::ZERO, reach, Failure::Ignore), Reach::Everywhere);
+            for closed in [true, false] {
+                assert_eq!(needs(closed, Duration::ZERO, reach, Failure::Fail), reach, "as before until it is certain");
+            }
+        }
     }
 
     #[test]
