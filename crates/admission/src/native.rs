@@ -5,7 +5,7 @@
 //! answers say more. It is bound where a webhook that nobody answers lets requests pass: in the platform's
 //! namespaces always, in the others only while their webhook is open on failure ([`Reach`]). Where the webhook is
 //! closed the API server refuses by itself, and a policy bound there would cost it the conversion of every object
-//! for CEL, a quarter of what it can do.
+//! for CEL (docs/benchmarks.md).
 //!
 //! Modes by namespace and level, exceptions and base platform of the bundle stand in the policy as constants: a new
 //! bundle gives a new policy. They are no parameters because a policy has one kind of these, and a request is evaluated
