@@ -4,10 +4,15 @@
 detect_settings() {
   local off
   off=$(grep -h -B40 '^  enabled: false' content/rules/falco/*.yaml | sed -n 's/^- rule: //p')
-  jq -n '{privileged: "allow", modes: ([inputs] | map({(.): "alert"}) | add)}' <<<"$(cut -f2 lab/node/actions.tsv | sort -u | jq -R .)"
+  jq -n '{privileged: "allow", modes: ([inputs] | map({(.): "alert"}) | add)}' <<<"$({ cut -f2 lab/node/actions.tsv; printf '%s\n' "$off"; } | sort -u | jq -R .)"
 }
 
 # raised RULE CONTAINER PROCESS: an alarm of the rule, of that container, by the process so named or what it started.
+did_all() {
+  local name
+  for name in "$@"; do pod logs "jinwu-$name" | grep -q '^done$' || return 1; done
+}
+
 raised() {
   jq -se --arg rule "$1" --arg id "$2" --arg act "$3" \
     'any(.[]; .kind == "alarm" and .detail.policy == $rule and (.detail.container.id == $id) and ($act == "" or ([.detail.process.name] + [.detail.ancestors[][1]] | index($act))))' <"$work/alarms.json" >/dev/null
@@ -19,10 +24,10 @@ detect() {
   detect_settings >"$work/settings.json"
   sensor detect --ledger --settings "$work/settings.json"
   local kind rule positive negative number=0 id
-  container plain -e KUBERNETES_SERVICE_HOST=10.96.0.1 -v /etc:/host/etc:ro -- stimulus wait
-  container privileged --privileged -- stimulus wait
-  inside plain /usr/bin/stimulus all plain >"$work/plain.said"
-  inside privileged /usr/bin/stimulus all privileged >"$work/privileged.said"
+  # Their own programs do it: what is entered from outside is judged otherwise.
+  container plain -e KUBERNETES_SERVICE_HOST=10.96.0.1 -v /etc:/host/etc:ro -- stimulus all plain
+  container privileged --privileged -- stimulus all privileged
+  check 'every action was done' within_minute did_all plain privileged
   inside plain tar cf /dev/null /opt/a
   script -qec "podman --cgroup-manager cgroupfs --runtime runc exec -it jinwu-plain sh -c true" /dev/null </dev/null >/dev/null || true
   on_host

@@ -46,9 +46,10 @@ check() {
   fi
 }
 not() { ! "$@"; }
-# Until it holds, 10 s at most.
+# Until it holds, 10 s at most, or a minute.
+within_minute() { times=600 within "$@"; }
 within() {
-  local times=100
+  local times=${times:-100}
   until "$@" >/dev/null 2>&1; do
     times=$((times - 1))
     [ $times -gt 0 ] || return 1

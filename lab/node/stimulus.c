@@ -206,7 +206,8 @@ static int terminal(char **words)
 		for (int i = 0; i < 3; i++)
 			dup2(slave, i);
 		close(master);
-		_exit(run(words));
+		execvp(words[0], words);
+		_exit(127);
 	}
 	return wait_for(child);
 }
@@ -553,7 +554,7 @@ static int act(const char *name)
 	return perform(words_of(text, words), words);
 }
 
-/* Every line of a kind of container; prints what failed. */
+/* Every line of a kind of container; prints what failed, `done` at last, and stays. */
 static int all(const char *kind)
 {
 	for (int number = 1; field(number, 0); number++) {
@@ -572,6 +573,9 @@ static int all(const char *kind)
 				printf("%c%d %d\n", "pn"[half], number, code);
 		}
 	}
+	puts("done");
+	fflush(stdout);
+	pause();
 	return 0;
 }
 
