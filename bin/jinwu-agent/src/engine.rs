@@ -4,7 +4,7 @@ use crate::local::{Control, Said};
 use crate::recorder::Recorder;
 use crate::spool::Lane;
 use anyhow::{Context as _, Result};
-use jinwu_event::{Call, Container, Layer, NodeEvent, Process, Verdict};
+use jinwu_event::{Call, Class, Container, Layer, NodeEvent, Process, Verdict};
 use jinwu_model::Mode;
 use jinwu_node::judge::{Finding, Judge};
 use jinwu_node::record::{State, Writer, always};
@@ -159,7 +159,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         if looked.elapsed() >= LOSSES {
             looked = Instant::now();
             engine.losses(&mut sensor);
-            engine.repeat();
+            engine.repeat(false);
         }
         if measured.elapsed() >= MEASURE {
             measured = Instant::now();
@@ -171,6 +171,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         }
         engine.flush();
     }
+    engine.repeat(true);
     engine.folder.sweep(i64::MAX, |event| engine.out.push(engine.writer.event(&event, State::Normal)));
     engine.own("sensor-stopped", json!({}));
     engine.flush();
@@ -431,6 +432,10 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         (&finding.rule, &event.container.id, &event.process.program.path, &event.process.name, event.path(), event.process.uid).hash(&mut hasher);
         event.socket.as_ref().and_then(|s| s.remote).map(|r| r.ip()).hash(&mut hasher);
+        if event.call.class() == Class::Process {
+            // Another command is another act, and so is the same by somebody else.
+            (&event.process.args, event.ancestors.first().map(|a| &a.name)).hash(&mut hasher);
+        }
         match self.repeated.entry(hasher.finish()) {
             std::collections::hash_map::Entry::Occupied(mut entry) => {
                 let (_, count, last) = entry.get_mut();
@@ -445,9 +450,9 @@ impl Engine {
         }
     }
 
-    /// Alarms that repeated ones stand for, once their minute is over.
-    fn repeat(&mut self) {
-        let full = self.repeated.len() > 8192;
+    /// Alarms that repeated ones stand for, once their minute is over; all of them at the `end`.
+    fn repeat(&mut self, end: bool) {
+        let full = end || self.repeated.len() > 8192;
         let mut over = Vec::new();
         self.repeated.retain(|_, (since, count, last)| {
             let keep = !full && since.elapsed() < ALARMS;
