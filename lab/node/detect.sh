@@ -54,8 +54,6 @@ detect() {
   sensor_ends
 }
 
-lost_nothing() { ask status | jq -e '.lost == 0 and .unreadable == 0 and .dropped == 0'; }
-
 # What only nodes do: the same program on this machine, below a folder of the test's own.
 on_host() {
   local number=0 kind rest name
