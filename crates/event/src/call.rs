@@ -268,10 +268,10 @@ impl Call {
         capture.texts.iter().chain([&capture.extra]).position(|t| *t == place)
     }
 
-    /// Always recorded, whatever rules are loaded (files that are only read are not).
+    /// Always captured, whatever rules are loaded. Of opened files those are recorded that are made or written.
     pub fn always(self) -> bool {
         use Call::*;
-        matches!(self.class(), Class::Process | Class::FileChange) || matches!(self, Connect | Accept | Accept4 | Listen | Bind | Dns)
+        matches!(self.class(), Class::Process | Class::FileChange) || matches!(self, Open | Openat | Openat2 | Creat | OpenByHandleAt | Connect | Accept | Accept4 | Listen | Bind | Dns)
     }
 
     pub fn capture(self) -> Capture {

@@ -428,6 +428,10 @@ impl Sensor {
             users.name(&container.id, Arc::make_mut(&mut process));
             self.processes.name(identity, |process| users.name(&container.id, process));
         }
+        if call == Call::Execve && record.program.is_some() && !process.program.written && written_since(&process, &ancestors, &container) {
+            Arc::make_mut(&mut process).program.written = true;
+            self.processes.name(identity, |process| process.program.written = true);
+        }
         // What a runtime does before the container's own program starts is the node's doing.
         let container = if sets_up(&process, &ancestors) {
             if call == Call::PivotRoot && head.result == 0 && !container.is_node() {
@@ -520,6 +524,13 @@ fn target(call: Call, args: &[u64; 6]) -> Option<u32> {
         _ => return None,
     };
     args.get(at).map(|a| *a as i32).filter(|p| *p > 0).map(|p| p as u32)
+}
+
+/// Whether a program of the upper layer was written in the container, where the kernel does not tell: copied up for its
+/// rights or name alone, a file keeps its time, and the container started after it.
+fn written_since(process: &jinwu_event::Process, ancestors: &[Arc<jinwu_event::Process>], container: &jinwu_event::Container) -> bool {
+    let started = || container.started.or_else(|| ancestors.iter().find(|p| p.own_pid == 1).map(|p| p.started));
+    process.program.layer == jinwu_event::Layer::Upper && !container.is_node() && started().is_none_or(|s| process.program_modified >= s)
 }
 
 /// A process of the runtime in the container's cgroup: its program was started in the file system of the shim that

@@ -3,7 +3,7 @@
 use super::{ALARMS, Engine, REMEMBERED, now};
 use crate::local::Said;
 use anyhow::{Context as _, Result};
-use jinwu_event::{Container, NodeEvent, Process, Verdict};
+use jinwu_event::{Class, Container, NodeEvent, Process, Verdict};
 use jinwu_node::judge::Finding;
 use jinwu_node::response::{Command, Response};
 use jinwu_sensor::{Sensor, respond, snapshot};
@@ -47,6 +47,10 @@ impl Engine {
         let mut hasher = DefaultHasher::new();
         (&finding.rule, &event.container.id, &event.process.program.path, &event.process.name, event.path(), event.process.uid).hash(&mut hasher);
         event.socket.as_ref().and_then(|s| s.remote).map(|r| r.ip()).hash(&mut hasher);
+        if event.call.class() == Class::Process {
+            // Another command is another act, and so is the same by somebody else.
+            (&event.process.args, event.ancestors.first().map(|a| &a.name)).hash(&mut hasher);
+        }
         match self.repeated.entry(hasher.finish()) {
             std::collections::hash_map::Entry::Occupied(mut entry) => {
                 let (_, count, last) = entry.get_mut();
@@ -92,8 +96,8 @@ impl Engine {
                 std::fs::create_dir_all(&place)?;
                 let name = format!("{}-{}.json", container.short_id(), decision.replace('/', "_"));
                 jinwu_trust::files::write(&place.join(&name), text.as_bytes(), 0o600)?;
-                let digest = jinwu_trust::sha256(text.as_bytes());
-                let said = json!({"file": name, "sha256": format!("{digest:?}"), "processes": evidence.processes.len(), "connections": evidence.connections.len(), "changed": evidence.changed.len(), "cut": evidence.cut});
+                let digest: String = jinwu_trust::sha256(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
+                let said = json!({"file": name, "sha256": digest, "processes": evidence.processes.len(), "connections": evidence.connections.len(), "changed": evidence.changed.len(), "cut": evidence.cut});
                 self.number += 1;
                 let entry = self.writer.own(&self.config.node, "evidence", json!({"container": id, "decision": decision, "evidence": said}), now(), self.number);
                 self.kept.push(entry);

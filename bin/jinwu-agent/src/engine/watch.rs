@@ -109,10 +109,8 @@ impl Engine {
             return None;
         }
         let program = &event.process.program;
-        // Copied up for its rights or name alone, a file keeps its time; the container's own started after it.
-        let changed = container.started.or_else(|| event.ancestors.iter().filter(|a| a.own_pid == 1).map(|a| a.started).next()).is_none_or(|s| event.process.program_modified >= s);
         let drifted = match program.layer {
-            Layer::Upper => changed,
+            Layer::Upper => program.written,
             Layer::Outside | Layer::Memfd => true,
             Layer::Lower | Layer::Unknown => false,
         };
