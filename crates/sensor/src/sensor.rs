@@ -188,7 +188,7 @@ impl Sensor {
             Ok(_) => {}
             Err(error) => capabilities = Capabilities::new(Err(format!("{error:#}"))),
         }
-        let skel = open.load().context("the kernel refuses the sensor's programs")?;
+        let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
         fill_captures(&skel, &options)?;
         let batch = Arc::new(Mutex::new(Batch::default()));
         let reader = |batch: &Arc<Mutex<Batch>>| {
