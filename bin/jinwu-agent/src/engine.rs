@@ -3,19 +3,18 @@
 mod act;
 mod watch;
 
-use crate::local::{Control, Said};
+use crate::local::Control;
 use crate::recorder::Recorder;
 use crate::spool::Lane;
 use anyhow::{Context as _, Result};
-use jinwu_event::{Call, Container, Layer, NodeEvent, Process, Verdict};
-use jinwu_model::Mode;
+use jinwu_event::{Call, Container, NodeEvent, Verdict};
 use jinwu_node::judge::{Finding, Judge};
 use jinwu_node::record::{State, Writer, always};
-use jinwu_node::response::{Command, Response};
+use jinwu_node::response::Command;
 use jinwu_node::{Folder, Settings};
 use jinwu_sensor::process::Processes;
-use jinwu_sensor::files::{self, Hold, What};
-use jinwu_sensor::{Notice, Options, Sensor, meter, respond, snapshot};
+use jinwu_sensor::files;
+use jinwu_sensor::{Notice, Options, Sensor, meter, respond};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;

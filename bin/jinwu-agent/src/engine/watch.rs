@@ -1,17 +1,16 @@
 //! Containers from their start: how they begin, what they write, and programs that did not come with their image.
 
 use super::Engine;
-use crate::engine::Ordering;
 use jinwu_event::{Call, Container, Layer, NodeEvent, Verdict};
 use jinwu_model::{DecisionId, Mode};
 use jinwu_node::judge::Finding;
 use jinwu_node::record::State;
 use jinwu_node::response::Response;
 use jinwu_sensor::files::{self, Hold, What};
-use jinwu_sensor::{Sensor, respond};
+use jinwu_sensor::Sensor;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Engine {
     /// A container's first program, privileged or as uid 0 though admission should have refused it (IP-6).
