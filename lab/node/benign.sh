@@ -25,7 +25,7 @@ work_of() {
     nginx) printf 'nginx && sleep 0.5 && perl -MIO::Socket::INET -e "for (1..5) { my \$s = IO::Socket::INET->new(q(127.0.0.1:80)) or die; print \$s qq(GET / HTTP/1.0\\r\\n\\r\\n); <\$s> =~ /200/ or die }" && nginx -s reload && sleep 0.5 && nginx -s stop' ;;
     python) printf 'cd /tmp && echo "def f(): return 41" >m.py && python3 -c "import m, os, sys; open(\\"o.txt\\", \\"w\\").write(str(m.f() + 1)); sys.exit(os.spawnlp(os.P_WAIT, \\"date\\", \\"date\\"))"' ;;
     logrotate) printf 'printf "/var/log/app.log { rotate 2\\n size 1\\n compress\\n }\\n" >/srv/app && head -c 5000 /dev/zero >>/var/log/app.log && logrotate -f /srv/app && ls /var/log/app.log.1*' ;;
-    cron) printf 'cron && sleep 1 && run-parts /etc/cron.daily; kill -0 "$(cat /var/run/crond.pid)"' ;;
+    cron) printf 'rm -f /etc/cron.daily/apt-compat; cron && sleep 1 && run-parts /etc/cron.daily; kill -0 "$(cat /var/run/crond.pid)"' ;;
   esac
 }
 
