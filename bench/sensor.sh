@@ -41,7 +41,13 @@ measure() {
     open) "${run[@]}" loop open "$seconds" /etc/passwd | cut -d' ' -f2 ;;
     exec) "${run[@]}" loop exec "$seconds" "$([ "$place" = node ] && echo "$work/stimulus" || echo /usr/bin/nmap)" | cut -d' ' -f2 ;;
     connect) "${run[@]}" loop connect "$seconds" $((20000 + RANDOM % 10000)) | cut -d' ' -f2 ;;
-    redis) redis-benchmark -p 16399 -q -n 60000 -c 20 -t get | tr '\r' '\n' | sed -n 's/^GET: \([0-9.]*\) requests.*/\1/p' ;;
+    redis)
+      redis-server --port 16399 --save '' --daemonize no --loglevel warning >/dev/null 2>&1 &
+      within redis-cli -p 16399 ping
+      redis-benchmark -p 16399 -q -n 60000 -c 20 -t get | tr '\r' '\n' | sed -n 's/^GET: \([0-9.]*\) requests.*/\1/p'
+      redis-cli -p 16399 shutdown nosave >/dev/null 2>&1 || true
+      wait $!
+      ;;
     make)
       make -C "$work/tree" -s clean 2>/dev/null || rm -f "$work"/tree/*.o
       local begun=$EPOCHREALTIME
@@ -52,8 +58,6 @@ measure() {
 }
 cases=(getppid:node getppid:container open:node open:container exec:node exec:container connect:node connect:container redis:node make:node)
 
-redis-server --port 16399 --save '' --daemonize no --loglevel warning >/dev/null 2>&1 &
-agents+=($!)
 container bench -- stimulus wait
 states=(none sensor)
 with_none() { :; }
@@ -61,29 +65,41 @@ without_none() { :; }
 with_sensor() { sensor bench --settings "$work/settings.json"; }
 without_sensor() { sensor_ends; }
 
-# auditd's rules for the same calls. A kernel without audit has none.
-audit_said=$(need auditd && auditctl -s 2>&1) && states+=(auditd) || audit_said=${audit_said:-auditd is not to be had}
+# auditd's rules for the same calls. They come last: audit, once on, slows every process that begins afterwards, until
+# the machine starts anew or a rule exempts tasks.
 with_auditd() {
   local call
-  auditctl -e 1 >/dev/null
+  auditctl -e 1 >/dev/null && auditctl -D >/dev/null
   for call in execve execveat open openat openat2 creat connect accept accept4 bind listen unlink unlinkat rename renameat renameat2 mkdir rmdir chmod fchmod fchmodat ptrace mount; do auditctl -a always,exit -F arch=b64 -S $call -k jinwu-bench >/dev/null; done
 }
-without_auditd() { auditctl -D -k jinwu-bench >/dev/null; }
-case " ${states[*]} " in *' auditd '*) with_auditd 2>"$work/audit.err" && without_auditd || { audit_said=$(cat "$work/audit.err"); states=(none sensor); } ;; esac
+without_auditd() {
+  auditctl -D >/dev/null
+  auditctl -e 0 >/dev/null
+  auditctl -a never,task >/dev/null
+}
 
 # opensnoop and execsnoop of libbpf-tools, where they run.
 snoop_said=$( { (need libbpf-tools) || (need bpfcc-tools); } >/dev/null 2>&1; for tool in opensnoop opensnoop-bpfcc; do ! command -v $tool >/dev/null || timeout 20 $tool -d 1 2>&1 >/dev/null | tail -1; done) || true
 [ -n "$snoop_said" ] || snoop_said='neither package is to be had'
 
-for round in $(seq "$rounds"); do
-  for state in "${states[@]}"; do
-    "with_$state"
-    sleep 0.5
-    for case in "${cases[@]}"; do measure "${case%:*}" "${case#*:}" >>"$work/$state.$case"; done
-    "without_$state"
+rounds_of() {
+  local round state case
+  for round in $(seq "$rounds"); do
+    for state in "$@"; do
+      "with_$state"
+      sleep 0.5
+      for case in "${cases[@]}"; do measure "${case%:*}" "${case#*:}" >>"$work/$state.$case"; done
+      "without_$state"
+    done
+    say "$*: $round / $rounds"
   done
-  say "round $round of $rounds"
-done
+}
+others=$(pgrep -cx jinwu-agent || true)
+rounds_of none sensor
+if audit_said=$( (need auditd) 2>&1 && auditctl -s 2>&1); then
+  states+=(auditd)
+  rounds_of auditd
+fi
 
 printf '| what | unit | %s |\n|---|---|%s\n' "$(IFS='|'; echo "${states[*]}" | sed 's/|/ | /g')" "$(printf -- '---|%.0s' "${states[@]}")"
 for case in "${cases[@]}"; do
@@ -94,7 +110,7 @@ for case in "${cases[@]}"; do
   for state in "${states[@]}"; do printf ' %s |' "$(median <"$work/$state.$case")"; done
   printf '\n'
 done
-printf '\nMedian (range) of %s interleaved rounds.\n' "$rounds"
+printf '\nMedian (range) of %s rounds; none and sensor interleaved, auditd after them. Other sensors on this machine meanwhile: %s.\n' "$rounds" "$others"
 case " ${states[*]} " in *' auditd '*) ;; *) printf 'auditd: not measured: %s\n' "$audit_said" ;; esac
 printf 'bcc: %s\n\n' "${snoop_said:-ran}"
 
@@ -107,16 +123,27 @@ idle=$(cpu)
 sleep 10
 idle=$(bc <<<"scale=2; ($(cpu) - $idle) * 100 / $(getconf CLK_TCK) / 10")
 small=$(memory)
-for rate in 50000 100000 200000 0; do
-  before=$(ask status | jq '[.events, .lost, .dropped] | @csv' -r)
-  said=$(inside bench stimulus produce 400000 $rate /tmp/produce)
+# load NAME RATE: two producers in a container open files to write, RATE a second in all; 0 is as fast as it goes.
+load() {
+  local rate=$2 before after peak
+  before=$(ask status | jq -r '"\(.events) \(.lost) \(.dropped)"')
+  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p1 >"$work/p1" &
+  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p2 >"$work/p2"
+  wait $!
   peak=$(memory)
   sleep 4
-  after=$(ask status | jq '[.events, .lost, .dropped] | @csv' -r)
-  paste -d, <(echo "$said" | tr ' ' ,) <(echo "$before") <(echo "$after") | awk -F, -v asked="$rate" -v peak="$peak" '{ printf "| %s | %s | %s | %.2f %% | %s | %.1f |\n", asked == 0 ? "as fast as it goes" : asked "/s", $2, $6 - $3, ($7 - $4) * 100 / $1, $8 - $5, peak / 1024 }' >>"$work/loss"
-done
-printf '| asked | opens for writing /s | events told | lost by the kernel ring | records dropped | memory after, MiB |\n|---|---|---|---|---|---|\n'
-cat "$work/loss"
+  after=$(ask status | jq -r '"\(.events) \(.lost) \(.dropped)"')
+  awk -v name="$1" -v asked="$rate" -v before="$before" -v after="$after" -v peak="$peak" '{ rate += $2 }
+    END { split(before, b, " "); split(after, a, " "); printf "| %s, %s | %d | %d | %.2f %% | %d | %.1f |\n", name, asked ? asked "/s" : "as fast as it goes", rate, a[1] - b[1], (a[2] - b[2]) / 2000, a[3] - b[3], peak / 1024 }' "$work/p1" "$work/p2" >>"$work/loss"
+}
+load 'written files judged (as shipped)' 0
+sensor_ends
+jq '. + {malware: "allow", drift: "allow"}' "$work/settings.json" >"$work/bare.json"
+gone jinwu-bench
+sensor loss --ledger --settings "$work/bare.json"
+container bench -- stimulus wait
+sleep 1
+for rate in 50000 100000 200000 0; do load 'not judged' $rate; done
 sensor_ends
 # From the call to its alarm on disk: alarms are followed in the spool, whose ids hold the call's time in nanoseconds.
 sensor latency --settings "$work/settings.json"
