@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ./x bench [registry|scan|ledger|admission|audit] [options]: installs the peers, builds, measures; tables go to standard output.
+# ./x bench [registry|scan|ledger|admission|audit|sensor] [options]: installs the peers, builds, measures; tables go to standard output.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=../lab/install.sh
@@ -9,16 +9,16 @@ export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$cache/target}
 what=${1:-all}
 shift || true
 case $what in
-  registry | scan | ledger | admission | audit) parts=("$what") ;;
-  all) parts=(registry scan ledger admission audit) ;;
+  registry | scan | ledger | admission | audit | sensor) parts=("$what") ;;
+  all) parts=(registry scan ledger admission audit sensor) ;;
   *)
-    say "用法 / usage: ./x bench [registry|scan|ledger|admission|audit] [options]"
+    say "用法 / usage: ./x bench [registry|scan|ledger|admission|audit|sensor] [options]"
     exit 2
     ;;
 esac
 
 # The profile of ./x up: what is measured is what runs.
-cargo build --quiet --locked -p jinwu -p jinwu-scan-bin -p jinwu-gate -p jinwu-bench
+cargo build --quiet --locked -p jinwu -p jinwu-scan-bin -p jinwu-gate -p jinwu-agent -p jinwu-bench
 
 # Kubernetes, the peers, and an image of a program for the pods that are made.
 cluster_peers() {
@@ -49,6 +49,10 @@ for part in "${parts[@]}"; do
     scan)
       need mmdebstrap
       go_program syft github.com/anchore/syft/cmd/syft v1.57.0
+      ;;
+    sensor)
+      bash bench/sensor.sh "$@"
+      continue
       ;;
     admission | audit)
       need iproute2 util-linux openssl skopeo

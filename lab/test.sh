@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 export JINWU_DATA=${JINWU_DATA:-$PWD/../shared/data}
 export RUST_BACKTRACE=${RUST_BACKTRACE:-0}
 suites=("$@")
-[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate node scan clients kill assess vm cluster)
+[ ${#suites[@]} -eq 0 ] && suites=(tidy unit registry gate node scan clients kill assess vm sensor cluster)
 
 failed=()
 passed=0
@@ -33,9 +33,9 @@ case " ${suites[*]} " in *" tidy "*) suite tidy cargo xtask tidy ;; esac
 for name in "${suites[@]}"; do
   case $name in
     tidy) ;;
-    unit | registry | gate | node | scan | clients | kill | assess | vm | cluster) want=1 ;;
+    unit | registry | gate | node | scan | clients | kill | assess | vm | sensor | cluster) want=1 ;;
     *)
-      printf '没有套件 %s / no suite %s; tidy unit registry gate node scan clients kill assess vm cluster\n' "$name" "$name" >&2
+      printf '没有套件 %s / no suite %s; tidy unit registry gate node scan clients kill assess vm sensor cluster\n' "$name" "$name" >&2
       exit 2
       ;;
   esac
@@ -73,6 +73,10 @@ for name in "${suites[@]}"; do
     assess)
       need skopeo
       suite assess lab assess
+      ;;
+    sensor)
+      corpora
+      suite sensor bash lab/node/test.sh
       ;;
     vm) suite vm env JINWU_BUILT=1 bash lab/vm/test.sh ;;
     cluster)

@@ -3,7 +3,7 @@
 # Rules their authors switched off are on.
 detect_settings() {
   local off
-  off=$(grep -h -B40 '^  enabled: false' content/rules/falco/*.yaml | sed -n 's/^- rule: //p')
+  off=$(awk '/^- rule: /{ name = substr($0, 9) } /^  enabled: false/{ print name }' content/rules/falco/*.yaml)
   jq -n '{privileged: "allow", modes: ([inputs] | map({(.): "alert"}) | add)}' <<<"$({ cut -f2 lab/node/actions.tsv; printf '%s\n' "$off"; } | sort -u | jq -R .)"
 }
 

@@ -114,7 +114,8 @@ sensor() {
   setsid "$bin/jinwu-agent" --data "$data" run --node lab "$@" >>"$data.log" 2>&1 </dev/null &
   agent=$!
   agents+=("$agent")
-  within grep -q 'the sensor sees' "$data.log" || {
+  # It answers once everything is attached.
+  within ask status || {
     tail -5 "$data.log" >&2
     say "传感器没有启动 / the sensor did not start"
     exit 1

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The sensor on this machine's own kernel: containers do what rules ask about, are stopped, isolated and recorded.
-# Called by `./x test node`; JINWU_BIN names another folder of programs, NODE_PARTS some of the parts.
+# Called by `./x test sensor`; JINWU_BIN names another folder of programs, NODE_PARTS some of the parts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . lab/install.sh
