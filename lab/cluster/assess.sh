@@ -52,8 +52,13 @@ check 'settings of the control plane' bash lab/cluster/settings.sh
 
 before=$(kubectl get namespaces -o name | sort)
 assess "$work/all.json"
-for clause in IA-1 IA-2 IA-3 AC-1 AC-2 AC-4 AC-5 AU-1 AU-2 AU-3 IP-3 IP-4 IP-6 IP-7 IP-9 MC-1 MC-2 IM-2 CC-1 CC-4; do
+for clause in IA-1 IA-2 IA-3 AC-1 AC-2 AC-4 AC-5 AU-1 AU-2 IP-3 IP-4 IP-6 IP-9 MC-1 IM-2 CC-1 CC-4; do
   check "$clause 符合" holds "$work/all.json" "$clause"
+done
+# The inside of sandboxed pods (the metrics server here) is not seen: these clauses say so by the pods' names, and hold for the rest.
+for clause in AU-3 IP-7 MC-2; do
+  check "$clause 部分符合" is "$(verdict "$work/all.json" "$clause")" 部分符合
+  check "$clause: only sandboxed pods are missing" is "$(jq -r --arg id "$clause" '[.clauses[] | select(.id == $id) | .steps[].evidence[] | select(.answer != "affirmative") | .expected.en] | unique | join("; ")' "$work/all.json")" 'events inside sandboxed pods are seen too'
 done
 check 'IP-7: a stolen token is stopped' is "$(step "$work/all.json" IP-7.C2)" 符合
 check 'nothing is left behind' is "$(jq -c .left_behind "$work/all.json")" '[]'

@@ -122,14 +122,22 @@ struct Waiting {
 /// Set up by the sensor's thread, used by the thread of [`Gate::run`].
 pub struct Marks {
     group: Arc<Fanotify>,
-    /// Containers by device of a file system that is theirs alone, or by mount.
-    owners: Arc<Mutex<HashMap<u64, (String, Hold)>>>,
+    owners: Arc<Mutex<Owners>>,
+}
+
+/// Whose files are whose.
+#[derive(Default)]
+struct Owners {
+    /// By the device of a file system that is a container's alone.
+    own: HashMap<u64, String>,
+    /// How each container's files are held. In a volume the container is that of the process.
+    holds: HashMap<String, Hold>,
 }
 
 /// Answers the kernel.
 pub struct Gate {
     group: Arc<Fanotify>,
-    owners: Arc<Mutex<HashMap<u64, (String, Hold)>>>,
+    owners: Arc<Mutex<Owners>>,
     written: HashMap<Key, Written>,
     order: VecDeque<Key>,
     waiting: BTreeMap<Key, Vec<Waiting>>,
@@ -168,7 +176,7 @@ pub fn open() -> Result<Parts> {
     let flags = InitFlags::FAN_CLASS_CONTENT | InitFlags::FAN_CLOEXEC | InitFlags::FAN_NONBLOCK | InitFlags::FAN_UNLIMITED_QUEUE | InitFlags::FAN_UNLIMITED_MARKS;
     let group = Fanotify::init(flags, EventFFlags::O_RDONLY | EventFFlags::O_LARGEFILE | EventFFlags::O_CLOEXEC).context("fanotify with permission events (CONFIG_FANOTIFY_ACCESS_PERMISSIONS, CAP_SYS_ADMIN)")?;
     let group = Arc::new(group);
-    let owners = Arc::new(Mutex::new(HashMap::new()));
+    let owners = Arc::new(Mutex::new(Owners::default()));
     let (ask, questions) = channel();
     let (answer, answers) = channel();
     let (tell, seen) = channel();
@@ -241,7 +249,10 @@ impl Marks {
             }
             // Before the mark: nothing that is told must be nobody's.
             if let Ok(mut owners) = self.owners.lock() {
-                owners.insert(metadata.dev(), (container.to_owned(), hold));
+                if own {
+                    owners.own.insert(metadata.dev(), container.to_owned());
+                }
+                owners.holds.insert(container.to_owned(), hold);
             }
             if let Err(error) = self.group.mark(MarkFlags::FAN_MARK_ADD | scope, mask, nix::fcntl::AT_FDCWD, Some(Path::new(&path))) {
                 if point == "/" {
@@ -256,19 +267,30 @@ impl Marks {
     /// The container is gone; its marks went with its file systems.
     pub fn forget(&self, container: &str) {
         if let Ok(mut owners) = self.owners.lock() {
-            owners.retain(|_, (id, _)| id != container);
+            owners.own.retain(|_, id| id != container);
+            owners.holds.remove(container);
         }
     }
 
     /// Other modes hold from now on. What is marked stays marked.
     pub fn change(&self, container: &str, hold: Hold) {
         if let Ok(mut owners) = self.owners.lock() {
-            for (id, held) in owners.values_mut() {
-                if id == container {
-                    *held = hold;
-                }
+            if let Some(held) = owners.holds.get_mut(container) {
+                *held = hold;
             }
         }
+    }
+}
+
+// === impl Owners ===
+
+impl Owners {
+    fn of(&self, device: u64, pid: i32) -> Option<(String, Hold)> {
+        let container = self.own.get(&device).cloned().or_else(|| {
+            let paths = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+            paths.lines().find_map(|l| crate::cgroup::place(l.splitn(3, ':').nth(2)?).container)
+        })?;
+        self.holds.get(&container).map(|hold| (container.clone(), *hold))
     }
 }
 
@@ -332,7 +354,7 @@ impl Gate {
             return allow(self, &event);
         }
         let Ok(status) = rustix::fs::fstat(fd) else { return allow(self, &event) };
-        let owner = self.owners.lock().ok().and_then(|o| o.get(&status.st_dev).cloned());
+        let owner = self.owners.lock().ok().and_then(|o| o.of(status.st_dev, event.pid()));
         let Some((container, hold)) = owner.filter(|_| status.st_mode & 0o170_000 == 0o100_000) else { return allow(self, &event) };
         let key = (status.st_dev, status.st_ino);
         if !asks {

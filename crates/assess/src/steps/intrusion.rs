@@ -29,7 +29,7 @@ pub(super) async fn watched(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::R
         t(format!("{} 条规则,启用 {on}", all.len()), format!("{} rules, {on} switched on", all.len())),
         whether(on > 0),
     ));
-    super::sensor::present(lab, out).await.map(drop)
+    super::sensor::seeing(lab, out).await.map(drop)
 }
 
 /// The audit stream and the authoriser answer canaries.

@@ -34,9 +34,15 @@ pub(super) async fn present(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::R
         if missing.is_empty() { same(rungs.join(", ")) } else { t(format!("没有传感器的节点:{}", missing.join("、")), format!("nodes without a sensor: {}", missing.join(", "))) },
         if heard.is_empty() { Answer::Unknown } else { whether(missing.is_empty()) },
     ));
-    let sandboxed = sandboxed(lab, &mut lab.log("pods in sandboxes")).await?;
+    Ok(heard)
+}
+
+/// A sensor on every node, and no pod whose inside it does not see.
+pub(super) async fn seeing(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<BTreeSet<String>> {
+    let heard = present(lab, out).await?;
+    let mut log = lab.log("pods in sandboxes");
+    let sandboxed = sandboxed(lab, &mut log).await?;
     if !sandboxed.is_empty() {
-        let log = lab.log("pods in sandboxes");
         out.push(log.prove(
             Role::State,
             t("沙箱容器组内的事件同样可见", "events inside sandboxed pods are seen too"),
@@ -60,15 +66,14 @@ fn unique(what: &str) -> String {
 }
 
 /// Runs the probe in a pod until it ends; answers what it printed. `POD` among the arguments stands for the pod's address.
-async fn probe(field: &Field<'_>, log: &mut Log, name: &str, arguments: &[&str], cpu: Option<&str>) -> anyhow::Result<String> {
+async fn probe(field: &Field<'_>, log: &mut Log, name: &str, arguments: &[&str]) -> anyhow::Result<String> {
     let arguments: Vec<&str> = arguments.iter().map(|a| if *a == "POD" { "$(POD)" } else { *a }).collect();
     let mut spec = spec(&field.probe(), &arguments);
     spec["restartPolicy"] = json!("Never");
     spec["containers"][0]["env"] = json!([{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]);
-    spec["containers"][0]["volumeMounts"] = json!([]);
-    if let Some(cpu) = cpu {
-        spec["containers"][0]["resources"]["limits"]["cpu"] = json!(cpu);
-    }
+    // The image has nothing but the program.
+    spec["volumes"] = json!([{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}]);
+    spec["containers"][0]["volumeMounts"] = json!([{"name": "tmp", "mountPath": "/tmp"}]);
     field.make(log, "pods", &pod(name, spec)).await?;
     let ended = field.cluster.until(log, &field.at(&format!("pods/{name}")), START, |p| p["status"]["phase"] == "Succeeded" || p["status"]["phase"] == "Failed").await?;
     ended.with_context(|| format!("pod {name} did not end in time"))?;
@@ -100,7 +105,7 @@ async fn records(lab: &Lab<'_>, log: &mut Log, query: &str, wanted: impl Fn(&[&V
 
 /// AU-3.C1.
 pub(super) async fn audited(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
-    present(lab, out).await?;
+    seeing(lab, out).await?;
     let mut log = lab.log("GET /api/v1/ledger?kind=process");
     let found = lab.get(&mut log, Audit, "/ledger?kind=process&limit=1").await?;
     let any = found["records"].as_array().is_some_and(|r| !r.is_empty());
@@ -116,7 +121,7 @@ pub(super) async fn recorded(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::
     let field = lab.field()?;
     let name = unique("act");
     let mut log = field.cluster.log(format!("pod {name}: /probe act"));
-    probe(field, &mut log, &name, &["act", &name], None).await?;
+    probe(field, &mut log, &name, &["act", &name]).await?;
     let wanted = [("process", "exec"), ("process", "exit"), ("file", "create"), ("file", "write"), ("file", "chmod"), ("file", "rename"), ("file", "delete"), ("network", "connect"), ("network", "accept"), ("network", "dns")];
     let of_pod = |r: &&&Value| r["detail"]["container"]["pod"] == name.as_str();
     let has = |all: &[&Value], kind: &str, action: &str| all.iter().filter(of_pod).any(|r| r["kind"] == kind && r["action"] == action);
@@ -175,7 +180,7 @@ pub(super) async fn intrusion(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
     for (mode, stopped) in [("allow", false), ("block", true)] {
         let name = unique("dropped");
         let mut log = field.cluster.log(format!("pod {name}: /probe dropped (drift: {mode})"));
-        let said = with_scope(lab, json!({"drift": mode}), async || probe(field, &mut log, &name, &["dropped"], None).await).await?;
+        let said = with_scope(lab, json!({"drift": mode}), async || probe(field, &mut log, &name, &["dropped"]).await).await?;
         let (open, detail) = outcome(&said, "dropped-program").with_context(|| format!("the probe said: {said}"))?;
         out.push(log.prove(
             if stopped { Role::Attack } else { Role::Control },
@@ -209,7 +214,7 @@ async fn told(lab: &Lab<'_>, out: &mut Vec<Evidence>, pod: &str, rule: &str) -> 
 
 /// MC-2.C1: sensors watch written files.
 pub(super) async fn malware_watched(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::Result<()> {
-    for node in present(lab, out).await? {
+    for node in seeing(lab, out).await? {
         let mut log = lab.log(format!("GET /api/v1/nodes/{node}"));
         let shown = lab.get(&mut log, Security, &format!("/nodes/{}", escape(&node))).await?;
         let note = shown["capabilities"]["notes"].as_array().into_iter().flatten().find(|n| n["what"] == "files").cloned().unwrap_or_default();
@@ -240,7 +245,7 @@ pub(super) async fn malware_stopped(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> a
     for (way, zh, en) in ways {
         let name = unique(way);
         let mut log = field.cluster.log(format!("pod {name}: /probe spread {way} (malware: allow)"));
-        let said = with_scope(lab, json!({"malware": "allow", "drift": "allow"}), async || probe(field, &mut log, &name, &["spread", way, "POD", &content], None).await).await?;
+        let said = with_scope(lab, json!({"malware": "allow", "drift": "allow"}), async || probe(field, &mut log, &name, &["spread", way, "POD", &content]).await).await?;
         let (open, detail) = outcome(&said, way).with_context(|| format!("the probe said: {said}"))?;
         out.push(log.prove(Role::Control, t(format!("对照:放行时{zh}的恶意代码执行成功"), format!("control: at 放行 malicious code that was {en} runs")), same(detail), whether(open)));
     }
@@ -248,7 +253,7 @@ pub(super) async fn malware_stopped(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> a
         for (way, zh, en) in ways {
             let name = unique(way);
             let mut log = field.cluster.log(format!("pod {name}: /probe spread {way} (malware: block)"));
-            let said = probe(field, &mut log, &name, &["spread", way, "POD", &content], None).await?;
+            let said = probe(field, &mut log, &name, &["spread", way, "POD", &content]).await?;
             let (open, detail) = outcome(&said, way).with_context(|| format!("the probe said: {said}"))?;
             out.push(log.prove(Role::Attack, t(format!("{zh}到容器的恶意代码没有执行"), format!("malicious code that was {en} does not run")), same(detail), whether(!open)));
             told(lab, out, &name, "malware").await?;
@@ -307,7 +312,7 @@ pub(super) async fn responded(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
     let (address, node) = (running["status"]["podIP"].as_str().unwrap_or_default().to_owned(), running["spec"]["nodeName"].as_str().unwrap_or_default().to_owned());
     let id = running["status"]["containerStatuses"][0]["containerID"].as_str().and_then(|i| i.rsplit('/').next()).unwrap_or_default().to_owned();
     let call = async |log: &mut Log| -> anyhow::Result<bool> {
-        let said = probe(field, log, &unique("call"), &["call", &format!("{address}:8080")], None).await?;
+        let said = probe(field, log, &unique("call"), &["call", &format!("{address}:8080")]).await?;
         Ok(outcome(&said, "connect").is_some_and(|(open, _)| open))
     };
     let before = call(&mut log).await?;
@@ -391,7 +396,12 @@ pub(super) async fn indicators(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
         let log = lab.log(format!("GET /api/v1/containers ({member})"));
         out.push(log.prove(Role::State, t(format!("设有{zh}的容器显示其值"), format!("{en} is told of containers that have one")), same(with.to_string()), if with > 0 { Answer::Affirmative } else { Answer::Unknown }));
     }
-    let log = lab.log("GET /api/v1/containers (processes)");
+    let mut log = lab.log("GET /api/v1/nodes/…/containers (processes)");
+    let mut containers = Vec::new();
+    for (node, _) in &lab.cluster()?.nodes {
+        let listed = lab.get(&mut log, Security, &format!("/nodes/{}/containers", escape(node))).await?;
+        containers.extend(listed["containers"].as_array().cloned().unwrap_or_default());
+    }
     let with = containers.iter().filter(|c| c["processes"].as_array().is_some_and(|p| p.iter().any(|p| p["command"].is_string()))).count();
     out.push(log.prove(Role::State, t("进程及其命令行可见", "processes with their command lines"), same(with.to_string()), whether(with > 0)));
     Ok(())
@@ -410,7 +420,7 @@ pub(super) async fn overloaded(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
     let used = loop {
         let mut quiet = lab.log("");
         let listed = lab.get(&mut quiet, Security, "/containers").await?;
-        let found = listed["containers"].as_array().into_iter().flatten().find(|c| c["pod"] == name.as_str()).map(|c| c["use"].clone());
+        let found = listed["containers"].as_array().into_iter().flatten().find(|c| c["pod"] == name.as_str() && c["name"] == "app").map(|c| c["use"].clone());
         let strained = found.as_ref().is_some_and(|u| u["throttled"].as_u64().is_some_and(|t| t > 10) && u["cpu"].as_u64().is_some_and(|c| c > 500_000_000));
         if strained || begun.elapsed() > Duration::from_secs(45) {
             break found.unwrap_or_default();
