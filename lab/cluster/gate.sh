@@ -12,7 +12,7 @@ gate() {
   fi
   [ "$nodes" = 2 ] || replicas=1
   # The same selection as `./x up`, so that nothing is compiled twice.
-  (cd "$root" && CARGO_TARGET_DIR=${target%/debug} cargo build --quiet --locked -p jinwu -p jinwu-scan-bin -p jinwu-gate)
+  (cd "$root" && CARGO_TARGET_DIR=${target%/debug} cargo build --quiet --locked -p jinwu -p jinwu-scan-bin -p jinwu-gate -p jinwu-agent)
   version=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$root/Cargo.toml" | head -1)
   archive=$lab/gate.tar
   program_image "$target/jinwu-gate" jinwu-gate "$version" "$archive"

@@ -13,6 +13,8 @@ registry=localhost:${JINWU_LISTEN:-127.0.0.1:5443}
 registry=localhost:${registry##*:}
 gate_pods() { kubectl -n jinwu get pods -l app.kubernetes.io/name=jinwu-gate "$@"; }
 begun=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+replicas=$(kubectl -n jinwu get deployment jinwu-gate -o jsonpath='{.spec.replicas}')
+work=$(mktemp -d)
 
 # A pod: namespace, and what is merged into it. Dry-run: nothing starts.
 pod() {
@@ -27,7 +29,12 @@ privileged='{"spec":{"containers":[{"name":"c","image":"x","securityContext":{"p
 alarms() { jinwu --json ledger search --kind alarm --object "$1" --since "$begun" --limit 1000 | jq 'if type == "array" then . else .records end | length'; }
 
 kubectl create namespace threats --dry-run=client -o yaml | kubectl apply -f - >/dev/null
-trap 'kubectl delete namespace threats --wait=false >/dev/null 2>&1 || true' EXIT
+leave() {
+  kubectl -n jinwu scale deployment/jinwu-gate --replicas="$replicas" >/dev/null 2>&1 || true
+  kubectl delete namespace threats --wait=false >/dev/null 2>&1 || true
+  rm -rf "$work"
+}
+trap leave EXIT
 within 30 kubectl -n threats get serviceaccount default
 check 'a privileged pod of the administrator is refused' refused threats "$privileged"
 
@@ -50,7 +57,8 @@ tampered() { [ "$(alarms webhook:jinwu-gate)" -ge 5 ]; }
 check 'each of that is an alarm' within 30 tampered
 
 # 7, 8, 9: another program in the place of the gate: nothing passes, for its certificate is not of the cluster's authority.
-other=$(mktemp -d)
+other=$work/other
+mkdir "$other"
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=jinwu-gate.jinwu.svc -addext subjectAltName=DNS:jinwu-gate.jinwu.svc \
   -keyout "$other/key" -out "$other/crt" 2>/dev/null
 control=$(kubectl get endpointslices kubernetes -o jsonpath='{.endpoints[0].addresses[0]}')
@@ -75,7 +83,6 @@ check 'led to another program, the API server believes nobody and nothing passes
 kubectl -n jinwu delete endpointslice impostor >/dev/null
 kubectl -n jinwu patch service jinwu-gate --type=merge -p "{\"spec\":{\"selector\":$selector}}" >/dev/null
 lab enter control kill "$(cat "$other/pid")"
-rm -r "$other"
 check 'led back, the gate answers' within 60 refused threats "$privileged"
 
 # 11: exempt namespaces. The platform's and our own are judged; a label that lowers the level needs whoever may set it.
@@ -118,6 +125,47 @@ done
 check 'all gates lost at once: nothing privileged gets in' is $let_in 0
 check 'they come back' within 90 kubectl -n jinwu rollout status deployment/jinwu-gate --timeout=5s
 check 'and refuse again' within 30 refused threats "$privileged"
+
+# All gates stopped: in the platform's namespaces the API server itself refuses, and what it refused is recorded later, once.
+kubectl -n jinwu scale deployment/jinwu-gate --replicas=0 >/dev/null
+kubectl -n jinwu wait --for=delete pod -l app.kubernetes.io/name=jinwu-gate --timeout=60s >/dev/null
+make() { pod "$1" "$2" | kubectl create -f - 2>&1; }
+native="ValidatingAdmissionPolicy 'jinwu-pod-security'"
+natively() { has "$(make "$1" "$privileged" || true)" "$native"; }
+check 'no gate at all: kube-system is held by the API server itself' within 20 natively kube-system
+check 'and elsewhere nothing passes' closed
+# Webhooks taken away by hand with no gate to make them again: open, unless the native policy was bound everywhere before.
+kubectl get validatingwebhookconfiguration jinwu-gate -o json >"$work/validating"
+kubectl get mutatingwebhookconfiguration jinwu-gate -o json >"$work/mutating"
+kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration jinwu-gate >/dev/null
+passes() { try threats "$privileged" >/dev/null; }
+check 'known to be open: no gate, webhooks deleted by hand' within 20 passes
+jq 'del(.metadata.resourceVersion, .metadata.uid)' "$work/validating" "$work/mutating" | kubectl create -f - >/dev/null
+check 'closed again' within 20 closed
+home=$(realpath -m "${JINWU_HOME:-.jinwu/data}")
+lab enter control "$(dirname "$home")/bin/jinwu" --data "$home" cluster standby --kubeconfig "$(realpath -m "${JINWU_LAB:-.jinwu/lab}")/pki/admin.kubeconfig" | kubectl apply -f - >/dev/null 2>&1
+stands() { has "$(try threats "$privileged" || true)" "$native"; }
+kubectl delete validatingwebhookconfiguration,mutatingwebhookconfiguration jinwu-gate >/dev/null
+check 'bound everywhere before: the API server itself refuses' within 20 stands
+harmless='{"spec":{"securityContext":{"runAsNonRoot":true,"runAsUser":65532,"seccompProfile":{"type":"RuntimeDefault"}},"containers":[{"name":"c","image":"x","securityContext":{"allowPrivilegeEscalation":false,"capabilities":{"drop":["ALL"]}}}]}}'
+check 'and lets others pass' has "$(try threats "$harmless" || true)" created
+kubectl -n jinwu scale deployment/jinwu-gate --replicas="$replicas" >/dev/null
+kubectl -n jinwu rollout status deployment/jinwu-gate --timeout=90s >/dev/null
+check 'gates back, their webhooks are made again' within 30 refused threats "$privileged"
+unbound() { is "$(kubectl get validatingadmissionpolicybinding jinwu-pod-security -o jsonpath='{.spec.matchResources.namespaceSelector.matchExpressions[0].operator}')" DoesNotExist; }
+check 'and the native policy is left to the platform' within 30 unbound
+linked() { jinwu --json ledger search --object pod:kube-system/attack --since "$begun" --limit 1000 | jq -r 'if type == "array" then . else .records end | map(select(.detail.by == "kube-apiserver")) | group_by(.decision) | map("\(map(select(.kind == "interception")) | length) \(map(select(.kind == "alarm" and .detail.policy == "privileged-container")) | length)") | unique | join(",")'; }
+once() { is "$(linked)" '1 1'; }
+check 'what was refused natively is one alarm and one interception of one decision' within 60 once
+
+# What becomes of requests while no gate answers, set anew: gates follow within five seconds.
+set_failure() { kubectl -n jinwu patch secret jinwu-gate-bundle --type=merge -p "{\"stringData\":{\"failure-policy\":\"$1\"}}" >/dev/null; }
+open() { is "$(policy .failurePolicy)" Ignore && ! unbound >/dev/null; }
+shut() { is "$(policy .failurePolicy)" Fail && unbound; }
+set_failure Ignore
+check 'webhooks are opened where the native policy holds' within 6 open
+set_failure Fail
+check 'and closed again, and the native policy left to the platform' within 6 shut
 
 # The certificate lost: another one, under the same authority.
 serial() { kubectl -n jinwu get secret jinwu-gate-tls -o jsonpath='{.data.server\.crt}' | base64 -d | openssl x509 -noout -serial; }

@@ -97,6 +97,7 @@ clear_up() {
   local set
   jinwu cluster switch $name admission:vap-message default --namespace vap-gate >/dev/null 2>&1 || true
   jinwu cluster policy remove $name vap.yaml >/dev/null 2>&1 || true
+  jinwu cluster policy remove $name vap-running.yaml >/dev/null 2>&1 || true
   jinwu cluster enforce $name "$enforced" >/dev/null || true
   for set in native gate; do
     jinwu cluster enforce $name default --namespace vap-$set >/dev/null 2>&1 || true
@@ -331,6 +332,30 @@ annotations() {
 native=$(annotations native | jq -c '[(."validation.policy.admission.k8s.io/validation_failure" | fromjson[] | "\(.policy)|\(.binding)|\(.message)"), ."vap-audited/size"]')
 gate=$(annotations gate | jq -c '[(."policies.admit.jinwu.io/validation_failure" | fromjson[] | "\(.policy)|\(.binding)|\(.message)"), (."policies.admit.jinwu.io/audit_annotations" | fromjson."vap-audited/size")]')
 [ "$native" = "$gate" ] && [ "$native" = '["vap-audited|vap-audited-bound|it should be small","size large"]' ] && ok || bad 'audit annotations' "native: $native" "gate:   $gate"
+
+echo "== what runs"
+# A policy that comes later: the deployment that is there is told of, once, though there are several gates; nothing of it stops.
+began=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+cat >"$work/vap-running.yaml" <<'END'
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: vap-running}
+spec:
+  matchConstraints: {resourceRules: [{apiGroups: [apps], apiVersions: [v1], operations: [CREATE, UPDATE], resources: [deployments]}]}
+  validations: [{expression: "has(object.metadata.labels) && has(object.metadata.labels.owner)", message: it has an owner}]
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: vap-running}
+spec: {policyName: vap-running, validationActions: [Deny], matchResources: {namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: vap-gate}}}}
+END
+jinwu cluster policy add $name "$work/vap-running.yaml" >/dev/null
+told() { jinwu --json ledger search --kind alarm --since "$began" --limit 1000 | jq -c '[.. | objects | select(.action? == "verdict-changed" and .detail.policy == "admission:vap-running") | [.object, .detail.workload, .detail.mode]]'; }
+heard() { [ "$(told)" != '[]' ]; }
+within 30 heard && ok || true
+sleep 5
+[ "$(told)" = '[["deployment:vap-gate/none","deployment/none","block"]]' ] && ok || bad 'what runs is told of once' "$(told)"
+jinwu cluster policy remove $name vap-running.yaml >/dev/null
 
 echo "== modes, records, removal"
 [ "$(refusals)" = "$earlier" ] && ok || bad 'dry runs left records'

@@ -1,18 +1,20 @@
 //! Events in, records and responses out. Everything the sensor's thread does.
 
-use crate::local::{Control, Said};
+mod act;
+mod watch;
+
+use crate::local::Control;
 use crate::recorder::Recorder;
 use crate::spool::Lane;
 use anyhow::{Context as _, Result};
-use jinwu_event::{Call, Class, Container, Layer, NodeEvent, Process, Verdict};
-use jinwu_model::Mode;
+use jinwu_event::{Call, Container, NodeEvent, Verdict};
 use jinwu_node::judge::{Finding, Judge};
 use jinwu_node::record::{State, Writer, always};
-use jinwu_node::response::{Command, Response};
+use jinwu_node::response::Command;
 use jinwu_node::{Folder, Settings};
 use jinwu_sensor::process::Processes;
-use jinwu_sensor::files::{self, Hold, What};
-use jinwu_sensor::{Notice, Options, Sensor, meter, respond, snapshot};
+use jinwu_sensor::files;
+use jinwu_sensor::{Notice, Options, Sensor, meter, respond};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -85,6 +87,8 @@ struct Engine {
     files: Option<Files>,
     /// Containers whose file systems are watched.
     held: BTreeSet<String>,
+    /// Containers whose policy has to be put into the kernel.
+    fresh: Vec<Arc<Container>>,
     /// Processes that took or made connections, with the other end: what they write came from there.
     connected: HashMap<u32, (bool, String)>,
     /// Where malicious content was seen, by hash.
@@ -140,6 +144,7 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         kept: Vec::new(),
         files,
         held: BTreeSet::new(),
+        fresh: Vec::new(),
         connected: HashMap::new(),
         spread: HashMap::new(),
         measured: BTreeMap::new(),
@@ -150,10 +155,12 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
     let capabilities = serde_json::to_value(&sensor.capabilities)?;
     engine.own("sensor-started", json!({"version": env!("CARGO_PKG_VERSION"), "capabilities": capabilities}));
     tracing::info!(rung = ?sensor.capabilities.rung, kernel = sensor.capabilities.kernel, "the sensor sees");
+    sensor.untold(&mut |processes, notice| engine.take(processes, notice))?;
     control.ready();
     let (mut measured, mut looked) = (Instant::now() - MEASURE, Instant::now());
     while !stop.load(Ordering::Relaxed) {
         sensor.round(Duration::from_millis(20), &mut |processes, notice| engine.take(processes, notice))?;
+        engine.enforce(&sensor);
         engine.files(&mut sensor);
         engine.respond(&mut sensor);
         if looked.elapsed() >= LOSSES {
@@ -198,6 +205,7 @@ impl Engine {
         let event = match notice {
             Notice::Event(event) => *event,
             Notice::Root(container, pid) => {
+                self.fresh.push(container.clone());
                 self.hold(&container, pid);
                 return;
             }
@@ -236,280 +244,6 @@ impl Engine {
             }
         } else {
             self.out.push(self.writer.event(&event, state));
-        }
-    }
-
-    /// A container's first program, privileged or as uid 0 though admission should have refused it (IP-6).
-    fn at_start(&mut self, event: &NodeEvent) -> Option<Finding> {
-        let container = &event.container;
-        if event.call != Call::Execve || event.failed() || container.is_node() || container.name == "POD" || !self.started.insert(container.id.clone()) {
-            return None;
-        }
-        let namespace = container.pod.as_ref().map_or("", |p| p.namespace.as_str());
-        let mode = self.judge.settings().of(namespace, &container.image).privileged;
-        let privileged = container.privileged == Some(true);
-        if mode == Mode::Allow || !(privileged || event.process.uid == 0) {
-            return None;
-        }
-        let what = if privileged { "特权模式 / privileged mode" } else { "以 root(uid 0)运行 / runs as root (uid 0)" };
-        Some(Finding {
-            rule: "privileged-container".into(),
-            priority: "Critical",
-            mode,
-            output: format!("{what}: {} ({})", container.name, container.image),
-            guidance: None,
-            tags: vec!["IP-6".into()],
-            responses: if mode == Mode::Block { BTreeSet::from([Response::Snapshot, Response::Stop]) } else { BTreeSet::new() },
-            decision: jinwu_model::DecisionId(format!("{}-{:x}-{:x}-start", event.host, event.time, event.number)),
-        })
-    }
-
-    /// What later events are judged by: connections, and roots that were in place before the sensor.
-    fn notice(&mut self, event: &NodeEvent) {
-        if event.container.is_node() {
-            return;
-        }
-        if event.call == Call::Execve && !self.held.contains(&event.container.id) {
-            self.hold(&event.container.clone(), event.process.pid);
-        }
-        let taken = matches!(event.call, Call::Accept | Call::Accept4);
-        if (taken || event.call == Call::Connect)
-            && let Some(remote) = event.socket.as_ref().and_then(|s| s.remote).filter(|r| !r.ip().is_loopback())
-        {
-            if self.connected.len() > 65_536 {
-                self.connected.clear();
-            }
-            self.connected.insert(event.process.pid, (taken, remote.to_string()));
-        }
-    }
-
-    /// Watches the file systems of a container.
-    fn hold(&mut self, container: &Container, pid: u32) {
-        let Some(files) = &self.files else { return };
-        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
-        if modes.drift == Mode::Allow && modes.malware == Mode::Allow {
-            return;
-        }
-        match files.marks.hold(&container.id, pid, Hold { drift: modes.drift, malware: modes.malware }) {
-            Ok(missed) => {
-                self.held.insert(container.id.clone());
-                if !missed.is_empty() {
-                    self.own("files-partly-watched", json!({"container": container.id, "missed": missed}));
-                }
-            }
-            Err(error) => tracing::warn!(container = container.id, error = format!("{error:#}"), "files of a container are not watched"),
-        }
-    }
-
-    /// A program that did not come with the image was started: made in the container, from a volume or from memory.
-    fn drifted(&mut self, event: &NodeEvent) -> Option<Finding> {
-        let container = &event.container;
-        if !matches!(event.call, Call::Execve) || event.failed() || container.is_node() || event.verdict == Verdict::Denied {
-            return None;
-        }
-        let program = &event.process.program;
-        let drifted = match program.layer {
-            Layer::Upper => program.written,
-            Layer::Outside | Layer::Memfd => true,
-            Layer::Lower | Layer::Unknown => false,
-        };
-        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
-        if !drifted || modes.drift == Mode::Allow {
-            return None;
-        }
-        let path = program.path.as_deref().unwrap_or_default();
-        Some(Finding {
-            rule: "drift".into(),
-            priority: "Critical",
-            mode: modes.drift,
-            output: format!("镜像之外的程序被执行 / a program that did not come with the image was started: {path} ({:?})", program.layer),
-            guidance: None,
-            tags: vec!["drift".into()],
-            responses: if modes.drift == Mode::Block { BTreeSet::from([Response::Kill]) } else { BTreeSet::new() },
-            decision: jinwu_model::DecisionId(format!("{}-{:x}-{:x}-drift", event.host, event.time, event.number)),
-        })
-    }
-
-    /// What happened to written files.
-    fn files(&mut self, sensor: &mut Sensor) {
-        let Some(files) = &self.files else { return };
-        let seen: Vec<files::Seen> = files.seen.try_iter().take(4096).collect();
-        for seen in seen {
-            let Some(container) = sensor.containers.find(&seen.container) else { continue };
-            let Some(event) = sensor.event_of(&seen, &container) else { continue };
-            let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
-            let name = event.number;
-            let finding = |rule: &str, mode: Mode, output: String, responses: BTreeSet<Response>| Finding {
-                rule: rule.into(),
-                priority: "Critical",
-                mode,
-                output,
-                guidance: None,
-                tags: vec!["MC-2".into()],
-                responses,
-                decision: jinwu_model::DecisionId(format!("{}-{:x}-{name:x}-{rule}", event.host, event.time)),
-            };
-            match &seen.what {
-                What::Written => {
-                    self.counters.events.fetch_add(1, Ordering::Relaxed);
-                    for found in self.judge.judge(&event) {
-                        self.todo.push((event.clone(), found));
-                    }
-                    if let Some(event) = self.folder.take(event) {
-                        self.out.push(self.writer.event(&event, State::Normal));
-                    }
-                }
-                What::Malicious(rules) => {
-                    let (way, from) = self.way(&seen, &container);
-                    let output = format!("{way}: {} ({}), sha256 {}, {from}", seen.path, rules.join(", "), seen.sha256.as_deref().unwrap_or_default());
-                    let responses = self.judge.settings().responses.get("malware").cloned().unwrap_or_default();
-                    let found = finding("malware", modes.malware, output, if modes.malware == Mode::Block { responses } else { BTreeSet::new() });
-                    self.todo.push((event, found));
-                }
-                What::DriftRefused => {
-                    let found = finding("drift", Mode::Block, format!("镜像之外的程序没有被执行 / a program that did not come with the image was not started: {}", seen.path), BTreeSet::new());
-                    self.todo.push((event, found));
-                }
-                What::Refused(why) => {
-                    let found = finding("malware", Mode::Block, format!("没有被执行或解释 / not started, not interpreted: {}: {why}", seen.path), BTreeSet::new());
-                    self.todo.push((event, found));
-                }
-            }
-        }
-    }
-
-    /// How malicious content came: uploaded to a server in the container, downloaded by it, spread from another container,
-    /// or written by something of its own.
-    fn way(&mut self, seen: &files::Seen, container: &Container) -> (&'static str, String) {
-        let hash = seen.sha256.clone().unwrap_or_default();
-        if self.spread.len() > 16_384 {
-            self.spread.clear();
-        }
-        let places = self.spread.entry(hash).or_default();
-        let other = places.iter().find(|c| **c != container.id).cloned();
-        places.insert(container.id.clone());
-        if let Some(other) = other {
-            return ("恶意代码横向扩散 / malicious code spread from another container", format!("from {}", other.get(..12).unwrap_or(&other)));
-        }
-        match self.connected.get(&seen.writer) {
-            Some((true, remote)) => ("恶意代码上传 / malicious code was uploaded", format!("from {remote}")),
-            Some((false, remote)) => ("恶意代码下载 / malicious code was downloaded", format!("from {remote}")),
-            None => ("恶意代码写入 / malicious code was written", String::new()),
-        }
-    }
-
-    /// Carries out what findings ask for, then records them with what was done.
-    fn respond(&mut self, sensor: &mut Sensor) {
-        for (event, finding) in std::mem::take(&mut self.todo) {
-            let Some((event, finding)) = self.first(event, finding) else { continue };
-            let mut done = Vec::new();
-            for response in finding.responses.iter().copied() {
-                if event.container.is_node() && response != Response::Kill {
-                    done.push((response, Err("这是节点本身,不是容器 / this is the node itself, no container".to_owned())));
-                    continue;
-                }
-                let result = self.carry_out(sensor, response, &event.container, Some(&event.process), &finding.decision.0);
-                done.push((response, result.map(|_| ()).map_err(|e| format!("{e:#}"))));
-            }
-            self.counters.alarms.fetch_add(1, Ordering::Relaxed);
-            let entries = self.writer.finding(&event, &finding, &done);
-            if self.alarms.len() >= REMEMBERED {
-                self.alarms.pop_front();
-            }
-            if let Some(first) = entries.first() {
-                self.alarms.push_back(serde_json::to_value(first).unwrap_or_default());
-            }
-            self.kept.extend(entries);
-        }
-    }
-
-    /// The alarm, if none like it was told within a minute. Those that are followed by something are told each time.
-    fn first(&mut self, event: NodeEvent, finding: Finding) -> Option<(NodeEvent, Finding)> {
-        use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-        if !finding.responses.is_empty() || event.verdict != Verdict::Passed {
-            return Some((event, finding));
-        }
-        let mut hasher = DefaultHasher::new();
-        (&finding.rule, &event.container.id, &event.process.program.path, &event.process.name, event.path(), event.process.uid).hash(&mut hasher);
-        event.socket.as_ref().and_then(|s| s.remote).map(|r| r.ip()).hash(&mut hasher);
-        if event.call.class() == Class::Process {
-            // Another command is another act, and so is the same by somebody else.
-            (&event.process.args, event.ancestors.first().map(|a| &a.name)).hash(&mut hasher);
-        }
-        match self.repeated.entry(hasher.finish()) {
-            std::collections::hash_map::Entry::Occupied(mut entry) => {
-                let (_, count, last) = entry.get_mut();
-                *count += 1;
-                *last = Some(Box::new((event, finding)));
-                None
-            }
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert((Instant::now(), 0, None));
-                Some((event, finding))
-            }
-        }
-    }
-
-    /// Alarms that repeated ones stand for, once their minute is over; all of them at the `end`.
-    fn repeat(&mut self, end: bool) {
-        let full = end || self.repeated.len() > 8192;
-        let mut over = Vec::new();
-        self.repeated.retain(|_, (since, count, last)| {
-            let keep = !full && since.elapsed() < ALARMS;
-            if !keep && let Some(last) = last.take() {
-                over.push((*count, last));
-            }
-            keep
-        });
-        for (count, last) in over {
-            let (mut event, finding) = *last;
-            event.count = count;
-            let entries = self.writer.finding(&event, &finding, &[]);
-            self.kept.extend(entries);
-        }
-    }
-
-    fn carry_out(&mut self, sensor: &mut Sensor, response: Response, container: &Arc<Container>, process: Option<&Process>, decision: &str) -> Result<String> {
-        let id = container.id.as_str();
-        let folder = || sensor.containers.folder(id).context("容器已经结束 / the container has ended");
-        match response {
-            Response::Snapshot => {
-                let pids = respond::processes(&folder()?);
-                let evidence = snapshot::take(&pids, &self.config.root);
-                let text = self.writer.mask_all(&serde_json::to_string_pretty(&evidence)?);
-                let place = self.config.data.join("evidence");
-                std::fs::create_dir_all(&place)?;
-                let name = format!("{}-{}.json", container.short_id(), decision.replace('/', "_"));
-                jinwu_trust::files::write(&place.join(&name), text.as_bytes(), 0o600)?;
-                let digest: String = jinwu_trust::sha256(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-                let said = json!({"file": name, "sha256": digest, "processes": evidence.processes.len(), "connections": evidence.connections.len(), "changed": evidence.changed.len(), "cut": evidence.cut});
-                self.number += 1;
-                let entry = self.writer.own(&self.config.node, "evidence", json!({"container": id, "decision": decision, "evidence": said}), now(), self.number);
-                self.kept.push(entry);
-                Ok(name)
-            }
-            Response::Kill => {
-                let process = process.context("哪个进程? / which process?")?;
-                let since_boot = sensor.since_boot(process.started);
-                Ok(format!("{} processes ended", respond::kill(process.pid, since_boot)?))
-            }
-            Response::Pause | Response::Resume => {
-                respond::freeze(&folder()?, response == Response::Pause)?;
-                if response == Response::Pause { self.paused.insert(id.to_owned()) } else { self.paused.remove(id) };
-                Ok(String::new())
-            }
-            Response::Stop => Ok(format!("{} processes ended", respond::stop(&folder()?)?)),
-            Response::Isolate => {
-                let reachable = self.judge.settings().isolated_may_reach.clone();
-                let (skel, folder) = (sensor.skel(), folder()?);
-                respond::set_reachable(&skel.maps.reachable, &reachable)?;
-                self.isolation.isolate(id, &folder, &skel.progs.isolated_out, &skel.progs.isolated_in)?;
-                Ok(String::new())
-            }
-            Response::Release => {
-                anyhow::ensure!(self.isolation.release(id), "容器没有被隔离 / the container is not isolated");
-                Ok(String::new())
-            }
         }
     }
 
@@ -597,40 +331,19 @@ impl Engine {
                     sensor.want(judge.calls()).map_err(|e| format!("{e:#}"))?;
                     self.judge = judge;
                     self.generation = generation;
+                    let known: BTreeMap<String, Arc<Container>> = sensor.containers.all().filter(|(_, c)| !c.is_node()).map(|(_, c)| (c.id.clone(), c.clone())).collect();
+                    self.held.clear();
+                    for container in known.into_values() {
+                        if let Some(pid) = sensor.containers.folder(&container.id).and_then(|f| respond::processes(&f).into_iter().min()) {
+                            self.hold(&container, pid);
+                        }
+                        self.fresh.push(container);
+                    }
                     Ok(())
                 });
                 let _ = to.send(result);
             }
         }
-    }
-
-    fn command(&mut self, sensor: &mut Sensor, command: &Command) -> Said {
-        let found = sensor.containers.find(&command.container);
-        let result = match &found {
-            None => Err(format!("本节点没有容器 {0},或有多个以此开头 / there is no container {0} on this node, or several begin so", command.container)),
-            Some(container) => {
-                let process = match command.pid {
-                    Some(pid) => {
-                        let inside = sensor.containers.folder(&container.id).is_some_and(|f| respond::processes(&f).contains(&pid));
-                        if inside { Ok(sensor.processes.by_pid(pid)) } else { Err(format!("进程 {pid} 不在该容器中 / process {pid} is not in that container")) }
-                    }
-                    None => Ok(None),
-                };
-                process.and_then(|process| {
-                    // Evidence first: what is ended cannot be looked at any more.
-                    if matches!(command.response, Response::Kill | Response::Stop | Response::Isolate | Response::Pause) {
-                        let evidence = self.carry_out(sensor, Response::Snapshot, container, None, &command.decision);
-                        if let Err(error) = evidence {
-                            tracing::warn!(error = format!("{error:#}"), "no evidence was taken");
-                        }
-                    }
-                    self.carry_out(sensor, command.response, container, process.as_deref(), &command.decision).map_err(|e| format!("{e:#}"))
-                })
-            }
-        };
-        let entry = self.writer.response(command, found.as_deref(), &result, &self.config.node, now());
-        self.kept.push(entry);
-        result
     }
 
     fn status(&self, sensor: &Sensor) -> Value {

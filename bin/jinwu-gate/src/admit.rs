@@ -12,12 +12,15 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 /// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// Not a review, or one that must not be answered.
+    #[error("{0}")]
     Bad(ReviewError),
     /// No bundle was ever had.
+    #[error("no bundle was had from the server yet")]
     NotReady,
-    /// An evaluation ended without an answer.
+    #[error("an evaluation ended without an answer: {0}")]
     Broken(String),
 }
 
@@ -63,7 +66,7 @@ pub(crate) async fn pinning(gate: &Gate, body: &[u8]) -> Result<Vec<u8>, Failure
     let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
     let rules = gate.rules().ok_or(Failure::NotReady)?;
     let pins = match Read::of(request) {
-        Read::Pods { pods, .. } => image::pins(&pods, &about(gate, &rules, &pods).await),
+        Read::Pods { pods, .. } => image::pins(&pods, &unbound(gate, &rules, &pods).await),
         _ => Vec::new(),
     };
     Ok(answer::pinning(request, &pins).body())
@@ -79,6 +82,12 @@ async fn decide(gate: &Gate, rules: &Rules, request: &Request<'_>) -> Judgement 
     };
     let id = DecisionId(uuid::Uuid::now_v7().to_string());
     judge(&Question { request, read: &read, rules, scope, images: &images, now: now(), id })
+}
+
+/// What is known of those that name no digest.
+async fn unbound(gate: &Gate, rules: &Rules, pods: &[PodIn<'_>]) -> HashMap<String, ImageAnswer> {
+    let references: Vec<_> = image::references(pods).into_iter().map(|(_, r)| r).filter(|r| r.digest.is_none()).collect();
+    if references.is_empty() { HashMap::new() } else { gate.images.about(&references, rules).await }
 }
 
 /// What is known of the images of these pods.

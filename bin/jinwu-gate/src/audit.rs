@@ -2,12 +2,13 @@
 
 use crate::access::Told;
 use crate::state::{Gate, now};
+use jinwu_admission::Rules;
 use jinwu_admission::protocol::Entry;
 use jinwu_audit::access::Uses;
 use jinwu_audit::{Intake, Taken};
 use jinwu_detect::audit::batch;
 use jinwu_detect::{AuditEvent, Scratch, Sequences};
-use jinwu_model::{Kind, Mode, Outcome, Record, Subject};
+use jinwu_model::{Kind, Outcome, Record, Subject};
 use parking_lot::{Mutex, RwLock};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -75,8 +76,9 @@ impl Audit {
 /// The batch as a whole cannot be read ([`Refusal::Bad`]), or cannot be taken now.
 pub(crate) async fn take(gate: &Arc<Gate>, body: bytes::Bytes, way: Way) -> Result<(), Refusal> {
     let intake = gate.audit.intake.read().clone().ok_or_else(|| Refusal::Later("no bundle was had from the server yet".into()))?;
+    let rules = gate.rules().ok_or_else(|| Refusal::Later("no bundle was had from the server yet".into()))?;
     let of = gate.clone();
-    let judged = tokio::task::spawn_blocking(move || judge(&of, &intake, &body, way)).await.map_err(|e| Refusal::Later(e.to_string()))?;
+    let judged = tokio::task::spawn_blocking(move || judge(&of, &intake, &rules, &body, way)).await.map_err(|e| Refusal::Later(e.to_string()))?;
     let (entries, blocks) = judged.map_err(Refusal::Bad)?;
     // Blocked first: the next request may already be on its way.
     gate.blocks.add(gate, blocks).await;
@@ -95,13 +97,11 @@ pub(crate) enum Refusal {
 
 type Judged = (Vec<Entry>, Vec<jinwu_audit::Block>);
 
-fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, String> {
+fn judge(gate: &Gate, intake: &Intake, rules: &Rules, body: &[u8], way: Way) -> Result<Judged, String> {
     let events = match way {
         Way::Webhook => batch(body).map_err(|e| e.to_string())?,
         Way::File => body.split(|b| *b == b'\n').filter(|l| !l.trim_ascii().is_empty()).map(AuditEvent::parse).collect(),
     };
-    let rules = gate.rules();
-    let most = |namespace: &str| rules.as_ref().map_or(Mode::Alert, |r| r.enforcement(namespace));
     let (mut scratch, now, mut all, mut blocks) = (Scratch::default(), now(), Vec::new(), Vec::new());
     let mut sequences = gate.audit.sequences.lock();
     let mut hash = None;
@@ -111,7 +111,7 @@ fn judge(gate: &Gate, intake: &Intake, body: &[u8], way: Way) -> Result<Judged, 
         match event {
             Ok(event) => {
                 uses.take(event, now);
-                let Taken { entries, blocks: more, canary, folded } = intake.take(event, &mut sequences, &mut scratch, now, &most);
+                let Taken { entries, blocks: more, canary, folded } = intake.take(event, &mut sequences, &mut scratch, now, rules);
                 if let Some(path) = canary {
                     let sent = path.rsplit('/').next().and_then(|t| t.parse().ok()).unwrap_or(0);
                     gate.audit.canary.fetch_max(sent, Ordering::Relaxed);

@@ -19,11 +19,12 @@ use kube::api::{Api, DynamicObject, ObjectMeta, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Client, ResourceExt};
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Files that make up the certificate; `ca.key` is of gates that made their own authority.
 const FILES: [&str; 5] = ["ca.crt", "ca.key", "server.crt", "server.key", "server.stamp"];
@@ -33,17 +34,37 @@ pub(crate) const LOOK: Duration = Duration::from_secs(15);
 /// How long a bundle may take to reach one replica after another.
 pub(crate) const SPREAD: Duration = Duration::from_secs(2);
 
+/// How soon what the operator has set anew is seen.
+const SOON: Duration = Duration::from_secs(1);
+/// How long the webhooks wait for the native policy to hold, before they are left as they are.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 pub(crate) struct Keeper {
     client: Client,
     secrets: Api<Secret>,
     folder: PathBuf,
     names: Vec<String>,
     server: Arc<Server>,
+    /// What the installation wants, and the version of the Secret that says so.
+    wanted: Mutex<Option<(String, Failure)>>,
+    standing: Mutex<Standing>,
+}
+
+/// Whether the native policy holds in all namespaces, so that the webhooks may be opened on failure.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) enum Standing {
+    #[default]
+    Unknown,
+    /// Since then it has been seen bound everywhere.
+    Since(Instant),
+    /// The API server has no such policies.
+    Unavailable,
 }
 
 impl Keeper {
     pub(crate) fn new(client: Client, folder: PathBuf, names: Vec<String>, server: Arc<Server>) -> Self {
-        Keeper { secrets: Api::namespaced(client.clone(), NAMESPACE), client, folder, names, server }
+        let secrets = Api::namespaced(client.clone(), NAMESPACE);
+        Keeper { secrets, client, folder, names, server, wanted: Mutex::default(), standing: Mutex::default() }
     }
 
     /// The certificate that all replicas share: the cluster's if it is good and of this authority
@@ -135,7 +156,7 @@ impl Keeper {
         // anew is not.
         let mut put: Option<(Failure, PolicyRules)> = None;
         loop {
-            let failure = self.failure(put.as_ref().map(|p| p.0)).await;
+            let failure = self.safely(self.failure().await, put.as_ref().map(|p| p.0), &validating).await;
             let wanted = (failure, policy_rules(&gate));
             let settled = put.as_ref() == Some(&wanted);
             match self.put_right([&validating, &mutating], &wanted, || settled && policy_rules(&gate) == wanted.1).await {
@@ -149,7 +170,7 @@ impl Keeper {
             }
             let event = tokio::select! {
                 event = events.next() => event,
-                () = until_look(&gate, put.as_ref().map(|p| &p.1)) => continue,
+                () = self.until_look(&gate, put.as_ref()) => continue,
             };
             match event {
                 Some(Err(error)) => {
@@ -164,12 +185,82 @@ impl Keeper {
 
     /// What the installation wants while no gate answers: the same for all replicas, whichever version they are
     /// of. What it was before where it cannot be read.
-    async fn failure(&self, before: Option<Failure>) -> Failure {
-        match self.secrets.get(BUNDLE_SECRET).await {
-            Ok(secret) => failure_of(secret.data.as_ref().and_then(|d| d.get(FAILURE_MEMBER)).map(|v| v.0.as_slice())),
+    pub(crate) async fn failure(&self) -> Failure {
+        let before = self.wanted.lock().clone();
+        match self.read_failure(before.as_ref()).await {
+            Ok(Some(now)) => {
+                let failure = now.1;
+                *self.wanted.lock() = Some(now);
+                failure
+            }
+            Ok(None) => before.map(|b| b.1).unwrap_or_default(),
             Err(error) => {
                 tracing::warn!(%error, "secret {BUNDLE_SECRET}");
-                before.unwrap_or_default()
+                before.map(|b| b.1).unwrap_or_default()
+            }
+        }
+    }
+
+    /// The same as it was last read.
+    pub(crate) fn known_failure(&self) -> Failure {
+        self.wanted.lock().as_ref().map(|w| w.1).unwrap_or_default()
+    }
+
+    /// None: it is still the one of before. The Secret also holds the bundle, which need not be read each time.
+    async fn read_failure(&self, before: Option<&(String, Failure)>) -> Result<Option<(String, Failure)>, kube::Error> {
+        let version = self.secrets.get_metadata(BUNDLE_SECRET).await?.resource_version();
+        if before.is_some_and(|(b, _)| Some(b) == version.as_ref()) {
+            return Ok(None);
+        }
+        let secret = self.secrets.get(BUNDLE_SECRET).await?;
+        let failure = failure_of(secret.data.as_ref().and_then(|d| d.get(FAILURE_MEMBER)).map(|v| v.0.as_slice()));
+        Ok(Some((secret.resource_version().unwrap_or_default(), failure)))
+    }
+
+    /// `wanted` as soon as it is safe: webhooks are opened only once the native policy holds what they let pass. Where it
+    /// does not come to that they stay as they are.
+    async fn safely(&self, wanted: Failure, put: Option<Failure>, validating: &Api<DynamicObject>) -> Failure {
+        if wanted == Failure::Fail || put == Some(Failure::Ignore) {
+            return wanted;
+        }
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end && self.failure().await == Failure::Ignore {
+            match *self.standing.lock() {
+                Standing::Since(since) if since.elapsed() >= SPREAD => return Failure::Ignore,
+                Standing::Unavailable => return Failure::Ignore,
+                Standing::Since(_) | Standing::Unknown => {}
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+        tracing::warn!("the webhooks stay as they are on failure: the native policy does not hold everywhere yet");
+        let found = validating.get_opt(GATE).await.ok().flatten();
+        if found.is_some_and(|f| f.data.pointer("/webhooks/0/failurePolicy") == Some(&Value::from(Failure::Ignore.as_str()))) { Failure::Ignore } else { Failure::Fail }
+    }
+
+    pub(crate) fn stands(&self, bound: Standing) {
+        let mut standing = self.standing.lock();
+        match (*standing, bound) {
+            (Standing::Since(_), Standing::Since(_)) => {}
+            (_, bound) => *standing = bound,
+        }
+    }
+
+    /// Until something else is wanted, or it is time for a look.
+    async fn until_look(&self, gate: &Gate, put: Option<&(Failure, PolicyRules)>) {
+        let (mut before, mut asked, end) = (gate.generation(), Instant::now(), Instant::now() + LOOK);
+        while Instant::now() < end {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let now = gate.generation();
+            if now != before && put.map(|p| &p.1) != Some(&policy_rules(gate)) {
+                return;
+            }
+            before = now;
+            if asked.elapsed() >= SOON {
+                asked = Instant::now();
+                let failure = self.failure().await;
+                if put.is_none_or(|p| p.0 != failure) {
+                    return;
+                }
             }
         }
     }
@@ -232,23 +323,20 @@ impl Keeper {
     }
 }
 
+/// Whether a validating configuration refuses, outside the platform, what no gate answers: the webhook is there and as
+/// it must be.
+pub(crate) fn is_closed(found: &Value) -> bool {
+    let [mut want, _] = webhooks("", Failure::Fail, &PolicyRules::default());
+    let Some(hook) = want.pointer_mut("/webhooks/0") else { return false };
+    hook.as_object_mut().map(|h| h.remove("clientConfig"));
+    let first = found.pointer("/webhooks/0").cloned().unwrap_or_default();
+    differences(&Value::from(vec![first]), &Value::from(vec![hook.clone()])).is_empty()
+}
+
 /// Rules of users' policies in the bundle of now.
 fn policy_rules(gate: &Gate) -> PolicyRules {
     let registered = gate.rules().map(|rules| jinwu_admission::users::registered(&rules.users)).unwrap_or_default();
     PolicyRules { closed: registered.closed, open: registered.open }
-}
-
-/// Until something else is wanted, or it is time for a look.
-async fn until_look(gate: &Gate, put: Option<&PolicyRules>) {
-    let (mut before, end) = (gate.generation(), tokio::time::Instant::now() + LOOK);
-    while tokio::time::Instant::now() < end {
-        tokio::time::sleep(Duration::from_millis(250)).await;
-        let now = gate.generation();
-        if now != before && put != Some(&policy_rules(gate)) {
-            return;
-        }
-        before = now;
-    }
 }
 
 /// Whether a newer bundle of another replica may be all there is to a difference.
@@ -328,6 +416,20 @@ mod tests {
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "matchConditions");
         weak = serde_json::json!([]);
         assert!(!differences(&weak, &want["webhooks"]).is_empty(), "no webhooks");
+    }
+
+    #[test]
+    fn only_a_whole_webhook_is_closed() {
+        let at = |failure| webhooks("Y2E=", failure, &PolicyRules::default())[0].clone();
+        assert!(is_closed(&at(Failure::Fail)));
+        assert!(!is_closed(&at(Failure::Ignore)));
+        assert!(!is_closed(&Value::Null));
+        let mut weak = at(Failure::Fail);
+        weak["webhooks"][0]["matchConditions"] = serde_json::json!([{"name": "never", "expression": "false"}]);
+        assert!(!is_closed(&weak));
+        weak = at(Failure::Fail);
+        weak["webhooks"][0]["namespaceSelector"] = serde_json::json!({"matchLabels": {"a": "b"}});
+        assert!(!is_closed(&weak));
     }
 
     #[test]

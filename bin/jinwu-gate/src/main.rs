@@ -19,6 +19,7 @@ mod names;
 mod native;
 mod params;
 mod policies;
+mod running;
 mod serve;
 mod server;
 mod siblings;

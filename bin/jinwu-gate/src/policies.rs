@@ -18,6 +18,7 @@ use kube::api::{Api, PostParams};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
@@ -37,20 +38,28 @@ pub(crate) async fn validating(gate: &Gate, which: Which, body: Bytes) -> Result
     gate.count.reviews.fetch_add(1, Ordering::Relaxed);
     let Ok(_room) = gate.room.try_acquire() else { return Ok(shed(gate, request)) };
     let rules = gate.rules().ok_or(Failure::NotReady)?;
-    let asked = Asked::parse(&body).map_err(Failure::Bad)?;
     let around = Around::of(gate, request, end).await;
-    let Ok(Ok(_turn)) = tokio::time::timeout(TIME, gate.thinking.acquire()).await else { return Ok(shed(gate, request)) };
-    let labels = around.labels.clone();
-    let said = tokio::task::spawn_blocking({
-        let rules = rules.clone();
-        move || around.evaluate(&rules, which, &asked)
-    });
-    let said = said.await.map_err(|e| Failure::Broken(e.to_string()))?;
+    let Some(Heard { said, labels }) = around.hear(gate, &rules, which, &body).await? else { return Ok(shed(gate, request)) };
     let scope = rules.scope(request.namespace(), labels.as_ref());
     let workload = Read::of(request).subject(request);
     let id = DecisionId(uuid::Uuid::now_v7().to_string());
     let users = users::judge(&rules, request, workload.as_str(), scope, &said, now(), id);
     Ok(conclude(gate, &rules, request, &users.judgement, None, users.response(request)).await)
+}
+
+/// What all policies say of an object that is there already. Nobody asks: `authorizer` cannot be asked.
+///
+/// # Errors
+/// There is no answer; none: too much is judged at once.
+pub(crate) async fn ask_of_running(gate: &Gate, rules: &Arc<Rules>, request: &Request<'_>, body: &Bytes, end: Instant) -> Result<Option<Heard>, Failure> {
+    let around = Around { authorizer: None, ..Around::of(gate, request, end).await };
+    around.hear(gate, rules, Which::All, body).await
+}
+
+/// What policies say, and the labels of the namespace they said it by.
+pub(crate) struct Heard {
+    pub(crate) said: Said,
+    pub(crate) labels: Option<BTreeMap<String, String>>,
 }
 
 /// What a request is judged beside itself.
@@ -78,6 +87,15 @@ impl Around {
             known: Mutex::default(),
         });
         Around { labels, namespace, params: gate.params.snapshot().await, authorizer, end }
+    }
+
+    /// None: too much is judged at once.
+    async fn hear(self, gate: &Gate, rules: &Arc<Rules>, which: Which, body: &Bytes) -> Result<Option<Heard>, Failure> {
+        let asked = Asked::parse(body).map_err(Failure::Bad)?;
+        let Ok(Ok(_turn)) = tokio::time::timeout(TIME, gate.thinking.acquire()).await else { return Ok(None) };
+        let (labels, rules) = (self.labels.clone(), rules.clone());
+        let said = tokio::task::spawn_blocking(move || self.evaluate(&rules, which, &asked)).await.map_err(|e| Failure::Broken(e.to_string()))?;
+        Ok(Some(Heard { said, labels }))
     }
 
     fn evaluate(&self, rules: &Rules, which: Which, asked: &Asked) -> Said {

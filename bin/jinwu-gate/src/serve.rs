@@ -8,7 +8,7 @@ use crate::names::Namespaces;
 use crate::server::Server;
 use crate::spool::Spool;
 use crate::state::Gate;
-use crate::{access, audit, authorize, blocks, canary, certificate, native, policies, sync, tail};
+use crate::{access, audit, authorize, blocks, canary, certificate, native, policies, running, sync, tail};
 use anyhow::Context as _;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -69,6 +69,7 @@ pub(crate) async fn run(config: Config) -> anyhow::Result<()> {
         tokio::spawn(renew(keeper.clone(), gate.clone(), tls.clone()));
         tokio::spawn(install_once_ready(keeper.clone(), gate.clone()));
         if let Some(client) = client {
+            tokio::spawn(running::watch(gate.clone(), client.clone()));
             tokio::spawn(native::keep(client, keeper, gate.clone()));
         }
     }

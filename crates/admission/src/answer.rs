@@ -98,16 +98,30 @@ fn names<'v>(violations: impl Iterator<Item = &'v Violation>) -> String {
     names.into_iter().collect::<Vec<_>>().join(",")
 }
 
+/// What records say of a request beside what was judged.
+pub struct Asked<'a> {
+    pub user: &'a str,
+    /// `create`, `update`, `delete` or `connect`.
+    pub operation: String,
+    pub sub_resource: &'a str,
+}
+
 /// An alarm for every policy that alerts or blocks, an interception for a refusal, an entry for a
 /// container entered. All carry the decision's id. `cluster` names where.
 pub fn records(request: &Request<'_>, judgement: &Judgement, cluster: &str, now: i64) -> Vec<Record> {
+    let operation = format!("{:?}", request.operation).to_ascii_lowercase();
+    records_of(&Asked { user: &request.user_info.username, operation, sub_resource: request.sub_resource() }, judgement, cluster, now)
+}
+
+/// The same where there is no review of the request.
+pub fn records_of(asked: &Asked<'_>, judgement: &Judgement, cluster: &str, now: i64) -> Vec<Record> {
     let d = &judgement.decision;
     let entry = |kind: Kind, action: &str| {
-        Record::new(now, kind, subject(&request.user_info.username), action, judgement.object.clone())
+        Record::new(now, kind, subject(asked.user), action, judgement.object.clone())
             .decision(Some(d.id.clone()))
             .with("gate", "admission")
             .with("cluster", cluster)
-            .with("operation", format!("{:?}", request.operation).to_ascii_lowercase())
+            .with("operation", asked.operation.clone())
             .with("level", judgement.scope.level.get())
     };
     let mut by_policy: BTreeMap<&PolicyId, Vec<&Violation>> = BTreeMap::new();
@@ -139,7 +153,7 @@ pub fn records(request: &Request<'_>, judgement: &Judgement, cluster: &str, now:
     if let Some(grant) = &judgement.grant
         && d.permit
     {
-        out.push(entry(Kind::Entry, "container-entered").with("grant", grant.clone()).with("way", request.sub_resource()));
+        out.push(entry(Kind::Entry, "container-entered").with("grant", grant.clone()).with("way", asked.sub_resource));
     }
     out
 }

@@ -8,11 +8,13 @@
 //! - [`judge()`]: request, rules and what is known of the images → a [`Judgement`];
 //! - [`answer`]: the judgement in words, records and JSON patches;
 //! - [`users`]: users' ValidatingAdmissionPolicies: the same decision, warnings and records;
+//! - [`images`]: users' policies about images, which also judge pushes;
 //! - [`native`]: the controls of pods as a policy of the API server itself, for the time no gate answers.
 #![forbid(unsafe_code)]
 
 pub mod answer;
 pub mod check;
+pub mod images;
 pub mod judge;
 pub mod native;
 pub mod protocol;

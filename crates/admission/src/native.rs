@@ -2,22 +2,33 @@
 //! server evaluates itself.
 //!
 //! As long as a gate is ready, by the EndpointSlices of its service, the policy leaves everything to it, whose
-//! answers say more and are recorded. Modes by namespace and level, exceptions and base platform of the bundle
-//! stand in the policy as constants: a new bundle gives a new policy.
+//! answers say more. It is bound where a webhook that nobody answers lets requests pass: in the platform's
+//! namespaces always, in the others only while their webhook is open on failure ([`Reach`]). Where the webhook is
+//! closed the API server refuses by itself, and a policy bound there would cost it the conversion of every object
+//! for CEL (docs/benchmarks.md).
+//!
+//! Modes by namespace and level, exceptions and base platform of the bundle stand in the policy as constants: a new
+//! bundle gives a new policy. They are no parameters because a policy has one kind of these, and a request is evaluated
+//! for each object of it apart, never for two together. The one kind must be that of EndpointSlices: whether a gate is
+//! ready can only be told by what others keep true when all gates are dead, and no gate can write that into an object of
+//! its own. Replacing the policy is as fast as writing a parameter: the API server has it 0.02 to 0.3 s after the command
+//! that changed a mode, and compiles it at its next look, once a second.
 //!
 //! Stricter than the gate in one case: of a pod whose containers are partly base platform, no control is spared.
 //!
-//! In audit events: [`FAILURES`] lists what was refused, `jinwu-pod-security/alerts` the controls in mode alert
-//! that a pod did not meet; [`read_audit`] reads both.
+//! In audit events: [`FAILURES`] has the message of a refusal, `jinwu-pod-security/denials` all controls that led to
+//! it, `…/alerts` the controls in mode alert that a pod did not meet, `…/level` the level it was judged at; [`read_audit`] reads them, and
+//! [`judgement`] makes of them what the gate would have recorded.
 
 use crate::check::CONTROLLERS;
+use crate::judge::Judgement;
 use crate::protocol::WorkloadException;
-use crate::rules::{LEVEL_LABEL, OTHERS, Rules, Scope};
-use jinwu_model::{Mode, PolicyId, ProtectionLevel};
-use jinwu_podsecurity::expressions::{ALERTS, POLICY_NAME, faults};
+use crate::rules::{LEVEL_LABEL, OTHERS, Rules, Scope, level};
+use jinwu_model::{Decision, DecisionId, Gate, Mode, PolicyId, ProtectionLevel, Text, Violation};
+use jinwu_podsecurity::expressions::{ALERTS, DENIALS, POLICY_NAME, VERSION, faults};
 use jinwu_podsecurity::{Control, native_policy};
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Names of the policy, of its binding, and of the binding for namespaces of the platform.
 pub const NAMES: [&str; 2] = [POLICY_NAME, "jinwu-pod-security-platform"];
@@ -25,7 +36,18 @@ pub const NAMES: [&str; 2] = [POLICY_NAME, "jinwu-pod-security-platform"];
 /// Key of the audit annotation by which the API server lists failed validations.
 pub const FAILURES: &str = "validation.policy.admission.k8s.io/validation_failure";
 
-/// Something the native policy said about a request.
+/// Key of the audit annotation with the level a pod was judged at, after the policy's name and a slash.
+const LEVEL: &str = "level";
+
+/// What the native policy said about a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Of its namespace; none where policies before it wrote the event.
+    pub level: Option<ProtectionLevel>,
+    pub findings: Vec<NativeFinding>,
+}
+
+/// One control that was not met.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NativeFinding {
     /// Policy of Jinwu that switches the control; none where the message does not name one.
@@ -36,29 +58,49 @@ pub struct NativeFinding {
     pub message: String,
 }
 
+/// Where the policy is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// In the platform's namespaces.
+    Platform,
+    /// In all but the gate's own.
+    Everywhere,
+}
+
 /// The policy and its two bindings. `namespace` and `service` name the gate's service, `platform` the namespaces
 /// where nothing may be locked out when the service itself is gone. The gate's own namespace is left out: what holds
 /// while no gate answers must not keep it from coming back (Pod Security admission guards that namespace by its label).
-pub fn objects(rules: &Rules, namespace: &str, service: &str, platform: &[&str]) -> [Value; 3] {
+pub fn objects(rules: &Rules, namespace: &str, service: &str, platform: &[&str], reach: Reach) -> [Value; 3] {
     let theirs: Vec<&str> = platform.iter().copied().filter(|n| *n != namespace).collect();
-    let binding = |name: &str, operator: &str, namespaces: &[&str], not_found: &str| {
+    let by_name = |operator: &str, namespaces: &[&str]| json!({"key": NAME_LABEL, "operator": operator, "values": namespaces});
+    let binding = |name: &str, namespaces: Value, not_found: &str| {
         json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": name},
             "spec": {
                 "policyName": POLICY_NAME, "validationActions": ["Deny", "Audit"],
                 "paramRef": {"namespace": namespace, "selector": {"matchLabels": {"kubernetes.io/service-name": service}}, "parameterNotFoundAction": not_found},
-                "matchResources": {"matchPolicy": "Equivalent", "objectSelector": {}, "namespaceSelector": {"matchExpressions": [
-                    {"key": "kubernetes.io/metadata.name", "operator": operator, "values": namespaces}]}},
+                "matchResources": {"matchPolicy": "Equivalent", "objectSelector": {}, "namespaceSelector": {"matchExpressions": [namespaces]}},
             }
         })
     };
-    [policy(rules), binding(NAMES[0], "NotIn", platform, "Deny"), binding(NAMES[1], "In", &theirs, "Allow")]
+    let others = match reach {
+        Reach::Everywhere => by_name("NotIn", platform),
+        // No namespace: the API server itself sets the label on every one.
+        Reach::Platform => json!({"key": NAME_LABEL, "operator": "DoesNotExist"}),
+    };
+    [policy(rules), binding(NAMES[0], others, "Deny"), binding(NAMES[1], by_name("In", &theirs), "Allow")]
 }
+
+/// The label with a namespace's name, which nobody can change.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 fn policy(rules: &Rules) -> Value {
     let mut policy = native_policy(&Control::ALL);
     let spec = &mut policy["spec"];
     spec["paramKind"] = json!({"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice"});
+    if let Some(annotations) = spec["auditAnnotations"].as_array_mut() {
+        annotations.push(json!({"key": LEVEL, "valueExpression": "variables.level"}));
+    }
     if let Some(conditions) = spec["matchConditions"].as_array_mut() {
         conditions.insert(0, json!({"name": "no-gate", "expression": NO_GATE}));
     }
@@ -181,10 +223,11 @@ fn exceptions(rules: &Rules) -> String {
     format!("[{}]", rows.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// What of audit annotations the native policy wrote. Others' policies are passed over.
-pub fn read_audit(annotations: &BTreeMap<String, String>) -> Vec<NativeFinding> {
-    let mut out = Vec::new();
-    let failures: Vec<Value> = annotations.get(FAILURES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
+/// What of an event's audit annotations the native policy wrote. Others' policies are passed over.
+pub fn read_audit<'e>(annotation: impl Fn(&str) -> Option<&'e str>) -> Said {
+    let own = |key: &str| annotation(&format!("{POLICY_NAME}/{key}"));
+    let mut findings = Vec::new();
+    let failures: Vec<Value> = annotation(FAILURES).and_then(|t| serde_json::from_str(t).ok()).unwrap_or_default();
     for failure in failures.iter().filter(|f| f["policy"] == POLICY_NAME) {
         let message = failure["message"].as_str().unwrap_or_default().to_owned();
         let policy = message.strip_prefix("[jinwu/").and_then(|m| m.split_once(']')).map(|(id, _)| PolicyId(id.to_owned()));
@@ -193,14 +236,65 @@ pub fn read_audit(annotations: &BTreeMap<String, String>) -> Vec<NativeFinding> 
         let denied = failure["validationActions"].as_array().is_some_and(|a| a.iter().any(|a| a == "Deny"));
         let finding = NativeFinding { policy, control: control.map(|c| c.id().to_owned()), denied, message };
         // Both bindings, several slices: said once.
-        if !out.contains(&finding) {
-            out.push(finding);
+        if !findings.contains(&finding) {
+            findings.push(finding);
         }
     }
-    for control in annotations.get(&format!("{POLICY_NAME}/{ALERTS}")).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
-        out.push(NativeFinding { policy: None, control: Some(control.to_owned()), denied: false, message: String::new() });
+    // Of several failures, of whichever policies, the API server tells one: ours may be missing.
+    let denied = findings.is_empty() || findings.iter().any(|f| f.denied);
+    for (key, denied) in [(DENIALS, denied), (ALERTS, false)] {
+        // Of several slices, each has its say.
+        for control in own(key).into_iter().flat_map(|t| t.split(", ")).filter(|c| !c.is_empty()) {
+            if !findings.iter().any(|f| f.control.as_deref() == Some(control)) {
+                findings.push(NativeFinding { policy: None, control: Some(control.to_owned()), denied, message: String::new() });
+            }
+        }
     }
-    out
+    Said { level: own(LEVEL).and_then(level), findings }
+}
+
+/// What the gate would have decided: a violation under every policy that switches a control. What was done stands,
+/// whatever the bundle of now says.
+pub fn judgement(said: &Said, rules: &Rules, namespace: &str, object: String, id: DecisionId) -> Judgement {
+    let scope = Scope { namespace: namespace.to_owned(), level: said.level.unwrap_or(rules.bundle.default_level) };
+    let mut violations: Vec<Violation> = said.findings.iter().flat_map(|f| violations(f, rules, &scope)).collect();
+    violations.sort_by_key(|v| std::cmp::Reverse(v.mode));
+    let permit = !said.findings.iter().any(|f| f.denied);
+    Judgement { decision: Decision { id, gate: Gate::Admission, permit, violations }, scope, object, grant: None }
+}
+
+fn violations(f: &NativeFinding, rules: &Rules, scope: &Scope) -> Vec<Violation> {
+    let control = Control::ALL.into_iter().find(|c| Some(c.id()) == f.control.as_deref());
+    let switching = control.map(|c| rules.policies_of(&check(c)).to_vec()).unwrap_or_default();
+    let done = if f.denied { Mode::Block } else { Mode::Alert };
+    let named = f.policy.clone().or_else(|| switching.iter().find(|p| rules.mode(p, scope) == done).or(switching.first()).cloned());
+    let named = named.unwrap_or_else(|| PolicyId(f.control.clone().unwrap_or_else(|| POLICY_NAME.to_owned())));
+    let others = switching.iter().filter(|p| **p != named).map(|p| (p.clone(), rules.mode(p, scope).min(done)));
+    let (finding, advice) = words(f, control);
+    let violation = |(policy, mode): (PolicyId, Mode)| Violation {
+        clauses: rules.clauses(&policy),
+        policy,
+        mode,
+        finding: finding.clone(),
+        advice: advice.clone(),
+        exception: None,
+        evidence: Value::Null,
+    };
+    std::iter::once((named.clone(), done)).chain(others.filter(|(_, mode)| *mode != Mode::Allow)).map(violation).collect()
+}
+
+/// What was found and who is at fault, and the rule, a language at a time: the API server's message has both in one.
+fn words(f: &NativeFinding, control: Option<Control>) -> (Text, Text) {
+    let said = f.message.split_once("] ").map_or(f.message.as_str(), |(_, text)| text);
+    let Some(control) = control else { return (Text::new(said, said), Text::default()) };
+    let title = control.title();
+    let rule = control.revision(VERSION).map_or_else(Text::default, |form| Text::new(form.zh, form.en));
+    let who = said.strip_prefix(&format!("{title}: ")).and_then(|rest| rest.strip_suffix(&rule.to_string()));
+    let finding = match who.map(|w| w.trim_end_matches(": ")) {
+        Some(who) if !who.is_empty() => Text::new(format!("{}:{who}", title.zh), format!("{}: {who}", title.en)),
+        _ => title,
+    };
+    (finding, rule)
 }
 
 fn check(control: Control) -> String {

@@ -88,7 +88,7 @@ pub fn registered(policies: &AdmissionPolicies) -> Registered {
     let mut all = Registered::default();
     for policy in policies.described().filter(|p| !p.bindings.is_empty()) {
         let list = if policy.fails_closed { &mut all.closed } else { &mut all.open };
-        for rule in policy.rules {
+        for rule in policy.rules.into_iter().filter_map(crate::images::of_kubernetes) {
             if !list.contains(&rule) {
                 list.push(rule);
             }
@@ -124,6 +124,16 @@ impl Asked {
 
 /// What the policies say about a request.
 pub fn evaluate<'a>(policies: &AdmissionPolicies, which: Which, asked: &'a Asked, around: &Surroundings<'a>) -> Review {
+    let wanted = |_: &str, closed: bool| match which {
+        Which::All => true,
+        Which::Closed => closed,
+        Which::Open => !closed,
+    };
+    evaluate_those(policies, &wanted, asked, around)
+}
+
+/// The same by those alone that are wanted by name and whether they fail closed.
+pub fn evaluate_those<'a>(policies: &AdmissionPolicies, wanted: &dyn Fn(&str, bool) -> bool, asked: &'a Asked, around: &Surroundings<'a>) -> Review {
     let input = AdmissionInput {
         operation: asked.text("/operation"),
         group: asked.text("/resource/group"),
@@ -141,12 +151,7 @@ pub fn evaluate<'a>(policies: &AdmissionPolicies, which: Which, asked: &'a Asked
         params_namespaced: around.params_namespaced,
         authorizer: around.authorizer,
     };
-    let wanted = |_: &str, closed: bool| match which {
-        Which::All => true,
-        Which::Closed => closed,
-        Which::Open => !closed,
-    };
-    policies.evaluate_those(&input, &wanted, around.stopped)
+    policies.evaluate_those(&input, wanted, around.stopped)
 }
 
 /// What comes of a review of `request` in a scope. `workload` names what exceptions may lift it for.
@@ -182,7 +187,7 @@ pub fn judge(rules: &Rules, request: &Request<'_>, workload: &str, scope: Scope,
     Users { judgement: Judgement { decision, scope, object: object(request), grant: None }, annotations, code: code.unwrap_or(403) }
 }
 
-fn violation(policy: PolicyId, mode: Mode, exception: Option<String>, finding: &Finding) -> Violation {
+pub(crate) fn violation(policy: PolicyId, mode: Mode, exception: Option<String>, finding: &Finding) -> Violation {
     let (name, binding, message) = (&finding.policy, &finding.binding, &finding.message);
     let (zh, en) = if binding.is_empty() { (String::new(), String::new()) } else { (format!("(绑定 {binding})"), format!(" with binding '{binding}'")) };
     Violation {
@@ -200,7 +205,7 @@ fn violation(policy: PolicyId, mode: Mode, exception: Option<String>, finding: &
 }
 
 /// A denial goes before a warning, that before an entry in the audit log.
-fn rank(violation: &Violation) -> (Mode, bool) {
+pub(crate) fn rank(violation: &Violation) -> (Mode, bool) {
     (violation.mode, !answer::is_silent(violation))
 }
 

@@ -1,7 +1,7 @@
 //! The native policy, evaluated as the API server evaluates it, says what the gate says.
 #![allow(clippy::unwrap_used)]
 
-use jinwu_admission::native::{self, NativeFinding};
+use jinwu_admission::native::{self, NativeFinding, Reach};
 use jinwu_admission::protocol::{BaseComponent, Bundle, WorkloadException};
 use jinwu_admission::rules::Rules;
 use jinwu_model::{Mode, PolicyId, ProtectionLevel};
@@ -43,8 +43,12 @@ fn ask(bundle: Bundle, case: &Case) -> Review {
 }
 
 fn ask_with(bundle: Bundle, case: &Case, slice: Option<Value>) -> Review {
+    ask_at(bundle, case, slice, Reach::Everywhere)
+}
+
+fn ask_at(bundle: Bundle, case: &Case, slice: Option<Value>, reach: Reach) -> Review {
     let rules = Rules::new(bundle).unwrap();
-    let objects = native::objects(&rules, "jinwu", "jinwu-gate", &["kube-system", "jinwu"]);
+    let objects = native::objects(&rules, "jinwu", "jinwu-gate", &["kube-system", "jinwu"], reach);
     let yaml = objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n");
     let policies = AdmissionPolicies::load(&yaml, 30).unwrap_or_else(|e| panic!("{e}"));
     let mut labels = BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), case.namespace.to_owned())]);
@@ -63,6 +67,7 @@ fn it_holds_only_while_no_gate_is_ready() {
     let refused = ask(bundle(), &case());
     assert!(refused.denies(), "{refused:?}");
     assert!(refused.findings.iter().all(|f| f.message.starts_with("[jinwu/privileged-container] ")), "{refused:?}");
+    assert!(refused.annotations.iter().any(|a| a.key == "jinwu-pod-security/denials" && a.value == "privileged"), "{refused:?}");
     assert_eq!(ask(bundle(), &Case { ready: Some(true), ..case() }), Review::default());
     assert!(ask(bundle(), &Case { ready: None, ..case() }).denies(), "the service is gone: closed");
     assert!(!ask(bundle(), &Case { ready: None, namespace: "kube-system", ..case() }).denies(), "but where the platform comes up");
@@ -70,6 +75,15 @@ fn it_holds_only_while_no_gate_is_ready() {
     assert!(!ask(bundle(), &Case { namespace: "jinwu", ..case() }).denies(), "the gate itself comes back");
     let none = ask_with(bundle(), &case(), Some(json!({"endpoints": null})));
     assert!(none.findings.iter().all(|f| f.message.starts_with("[jinwu/privileged-container] ")) && none.denies(), "{none:?}");
+}
+
+#[test]
+fn where_the_webhook_is_closed_only_the_platform_is_bound() {
+    let none_ready = || Some(json!({"endpoints": [{"conditions": {"ready": false}}]}));
+    let at = |namespace, slice| ask_at(bundle(), &Case { namespace, ..case() }, slice, Reach::Platform);
+    assert_eq!(at("web", none_ready()), Review::default());
+    assert_eq!(at("web", None), Review::default());
+    assert!(at("kube-system", none_ready()).denies());
 }
 
 #[test]
@@ -82,7 +96,8 @@ fn modes_are_those_of_namespace_level_and_enforcement() {
     };
     let alert = enforced(&[("*", Mode::Alert)], &[], &case());
     assert!(!alert.denies());
-    assert_eq!(alert.annotations.first().map(|a| (a.key.as_str(), a.value.as_str())), Some(("jinwu-pod-security/alerts", "privileged")));
+    let annotations: Vec<_> = alert.annotations.iter().map(|a| (a.key.as_str(), a.value.as_str())).collect();
+    assert_eq!(annotations, [("jinwu-pod-security/alerts", "privileged"), ("jinwu-pod-security/level", "4")]);
     assert!(enforced(&[("*", Mode::Alert), ("web", Mode::Block)], &[], &case()).denies());
     assert!(!enforced(&[("*", Mode::Block), ("web", Mode::Allow)], &[], &case()).denies());
     assert!(!enforced(&[("*", Mode::Block)], &[("web", Mode::Alert)], &case()).denies());
@@ -130,10 +145,15 @@ fn audit_annotations_are_read() {
     let annotations = BTreeMap::from([
         (native::FAILURES.to_owned(), json!([failure("jinwu-pod-security"), failure("jinwu-pod-security"), failure("other")]).to_string()),
         ("jinwu-pod-security/alerts".to_owned(), "hostPorts, runAsUser".to_owned()),
+        ("jinwu-pod-security/denials".to_owned(), "hostNamespaces, privileged".to_owned()),
     ]);
-    let found = native::read_audit(&annotations);
+    let found = native::read_audit(|key| annotations.get(key).map(String::as_str)).findings;
     let first = NativeFinding { policy: Some(PolicyId("privileged-container".into())), control: Some("privileged".into()), denied: true, message: "[jinwu/privileged-container] x".into() };
     assert_eq!(found.first(), Some(&first));
-    assert_eq!(found.iter().skip(1).filter_map(|f| f.control.as_deref()).collect::<Vec<_>>(), ["hostPorts", "runAsUser"]);
-    assert!(native::read_audit(&BTreeMap::from([(native::FAILURES.to_owned(), "not json".to_owned())])).is_empty());
+    let more: Vec<_> = found.iter().skip(1).filter_map(|f| Some((f.control.as_deref()?, f.denied))).collect();
+    assert_eq!(more, [("hostNamespaces", true), ("hostPorts", false), ("runAsUser", false)]);
+    // Another policy's failure took the place of ours.
+    let taken = native::read_audit(|key| (key == "jinwu-pod-security/denials").then_some("privileged")).findings;
+    assert_eq!(taken.iter().map(|f| (f.control.as_deref(), f.denied)).collect::<Vec<_>>(), [(Some("privileged"), true)]);
+    assert_eq!(native::read_audit(|key| (key == native::FAILURES).then_some("not json")), native::Said::default());
 }

@@ -1,8 +1,10 @@
 //! Everything over one event: its record, its alarms, whom it blocks.
 
 use crate::class::{Class, is_component, text, user};
+use crate::native;
 use crate::record::{self, base};
 use crate::watch;
+use jinwu_admission::Rules;
 use jinwu_admission::protocol::{Entry, RuleSettings};
 use jinwu_detect::guidance::Guidance;
 use jinwu_detect::{AuditEvent, Problems, RuleFile, RuleSet, Scratch, Sequences, content};
@@ -94,9 +96,9 @@ impl Intake {
         }
     }
 
-    /// Takes one event. `most` is the strongest anything may act in a namespace. The same event gives
-    /// the same entries with the same ids, wherever and however often it arrives.
-    pub fn take(&self, e: &AuditEvent<'_>, sequences: &mut Sequences, scratch: &mut Scratch, now: i64, most: &dyn Fn(&str) -> Mode) -> Taken {
+    /// Takes one event. `rules` are those of the bundle. The same event gives the same entries with the same
+    /// ids, wherever and however often it arrives.
+    pub fn take(&self, e: &AuditEvent<'_>, sequences: &mut Sequences, scratch: &mut Scratch, now: i64, rules: &Rules) -> Taken {
         let class = Class::of(e);
         let mut taken = Taken::default();
         if class == Class::Canary {
@@ -107,6 +109,7 @@ impl Intake {
         if let Some(record) = record::record(e, class, now) {
             taken.entries.push(Entry { id: id.clone(), record });
         }
+        taken.entries.extend(native::entries(e, rules, now));
         taken.folded = taken.entries.is_empty();
         for watched in watch::of(e) {
             let record = base(e, Kind::Alarm, watched.action, now)
@@ -128,14 +131,14 @@ impl Intake {
             }
         }
         for hit in hits {
-            self.hit(e, &id, hit, now, most, &mut taken);
+            self.hit(e, &id, hit, now, rules, &mut taken);
         }
         taken
     }
 
-    fn hit(&self, e: &AuditEvent<'_>, id: &str, hit: Hit<'_>, now: i64, most: &dyn Fn(&str) -> Mode, taken: &mut Taken) {
+    fn hit(&self, e: &AuditEvent<'_>, id: &str, hit: Hit<'_>, now: i64, rules: &Rules, taken: &mut Taken) {
         let namespace = e.object_ref.as_ref().map_or("", |o| text(o.namespace.as_ref()));
-        let mode = self.modes.get(hit.name).copied().unwrap_or(Mode::Alert).min(most(namespace));
+        let mode = self.modes.get(hit.name).copied().unwrap_or(Mode::Alert).min(rules.enforcement(namespace));
         if mode == Mode::Allow {
             return;
         }
@@ -206,6 +209,6 @@ fn modes(set: &RuleSet, settings: &RuleSettings) -> BTreeMap<String, Mode> {
 }
 
 /// FNV-1a: short names for rules in ids.
-fn fnv(text: &str) -> u64 {
+pub(crate) fn fnv(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -3,6 +3,7 @@
 //! - [`class`]: what an event is: a change, an entry into a container, a refusal, a read, chatter;
 //! - [`record`]: the record of one, and its id;
 //! - [`watch`]: what is alarmed whatever the rules say: passes without a gate, labels of levels, static pods;
+//! - [`native`]: what the API server refused by Jinwu's policy while no gate was ready;
 //! - [`access`]: which rights are used, reads included;
 //! - [`intake`]: all of it over one event, with the detection rules and who they block.
 //!
@@ -12,6 +13,7 @@
 pub mod access;
 pub mod class;
 pub mod intake;
+mod native;
 pub mod record;
 pub mod watch;
 

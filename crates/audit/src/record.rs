@@ -1,6 +1,7 @@
 //! The record of an event. Bodies of requests never get into it: names, numbers and reasons do.
 
 use crate::class::{Class, resource, text, user};
+use crate::native;
 use jinwu_admission::answer::subject;
 use jinwu_detect::AuditEvent;
 use jinwu_model::{DecisionId, Kind, Outcome, Record};
@@ -108,7 +109,7 @@ pub(crate) fn base(e: &AuditEvent<'_>, kind: Kind, action: &str, now: i64) -> Re
     let mut record = Record::new(time(e, now), kind, subject(user(e)), clip(action), object(e))
         .from(e.source_address())
         .outcome(outcome)
-        .decision(annotation(e, "decision").map(|d| DecisionId(clip(d))))
+        .decision(annotation(e, "decision").map(|d| DecisionId(clip(d))).or_else(|| native::decision(e)))
         .with("verb", clip(text(e.verb.as_ref())))
         .with("code", code)
         .with("audit_id", clip(e.audit_id()))

@@ -40,37 +40,61 @@ pub const KINDS: [Listed; 14] = [
 /// Objects of one page.
 const PAGE: u32 = 250;
 
-/// Lists one kind, in one namespace or in all, and gives `each` a page at a time: objects as JSON, without what
-/// plays no part (`status` but its phase and completion, `managedFields`, what kubectl applied last).
+/// One kind, in one namespace or in all, a page at a time.
+pub struct Pages {
+    api: Api<DynamicObject>,
+    next: Option<String>,
+    begun: u8,
+    ended: bool,
+}
+
+/// Lists one kind, in one namespace or in all, and gives `each` a page at a time.
 ///
 /// # Errors
-/// The API server refuses or goes away. A list that grew too old while it was read begins anew, so `each` may
-/// see an object twice.
+/// Those of [`Pages::next`] and of `each`.
 pub async fn pages(client: &Client, kind: Listed, namespace: Option<&str>, mut each: impl AsyncFnMut(Vec<Value>) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(kind.group, kind.version, kind.kind), kind.resource);
-    let api: Api<DynamicObject> = match namespace {
-        Some(namespace) if kind.namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
-        _ => Api::all_with(client.clone(), &resource),
-    };
-    let mut next: Option<String> = None;
-    let mut begun = 0;
-    loop {
-        let mut parameters = ListParams::default().limit(PAGE);
-        parameters.continue_token = next.take();
-        let list = match api.list(&parameters).await {
-            Ok(list) => list,
-            Err(kube::Error::Api(e)) if e.code == 410 && begun < 3 => {
-                begun += 1;
-                continue;
-            }
-            Err(error) => return Err(error.into()),
-        };
-        next = list.metadata.continue_.filter(|c| !c.is_empty());
-        let page = list.items.into_iter().filter_map(|o| serde_json::to_value(o).ok()).map(lean).collect();
+    let mut pages = Pages::new(client, kind, namespace);
+    while let Some(page) = pages.next().await? {
         each(page).await?;
-        if next.is_none() {
-            return Ok(());
+    }
+    Ok(())
+}
+
+// === impl Pages ===
+
+impl Pages {
+    pub fn new(client: &Client, kind: Listed, namespace: Option<&str>) -> Pages {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(kind.group, kind.version, kind.kind), kind.resource);
+        let api = match namespace {
+            Some(namespace) if kind.namespaced => Api::namespaced_with(client.clone(), namespace, &resource),
+            _ => Api::all_with(client.clone(), &resource),
+        };
+        Pages { api, next: None, begun: 0, ended: false }
+    }
+
+    /// The next page: objects as JSON, without what plays no part (`status` but its phase and completion,
+    /// `managedFields`, what kubectl applied last). None: there are no more.
+    ///
+    /// # Errors
+    /// The API server refuses or goes away. A list that grew too old while it was read begins anew, so an object may
+    /// be given twice.
+    pub async fn next(&mut self) -> anyhow::Result<Option<Vec<Value>>> {
+        while !self.ended {
+            let mut parameters = ListParams::default().limit(PAGE);
+            parameters.continue_token = self.next.take();
+            let list = match self.api.list(&parameters).await {
+                Ok(list) => list,
+                Err(kube::Error::Api(e)) if e.code == 410 && self.begun < 3 => {
+                    self.begun += 1;
+                    continue;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.next = list.metadata.continue_.filter(|c| !c.is_empty());
+            self.ended = self.next.is_none();
+            return Ok(Some(list.items.into_iter().filter_map(|o| serde_json::to_value(o).ok()).map(lean).collect()));
         }
+        Ok(None)
     }
 }
 

@@ -59,6 +59,14 @@ pub struct Violation {
 }
 
 impl Decision {
+    /// Counts more violations in. What denies stands first, then what alarms.
+    pub fn add(&mut self, violations: Vec<Violation>) {
+        self.violations.extend(violations);
+        self.violations.sort_by_key(|v| (v.exception.is_some(), std::cmp::Reverse(v.mode)));
+        let refused = self.blocking().next().is_some();
+        self.permit = !refused;
+    }
+
     /// Violations that deny: mode block and no exception.
     pub fn blocking(&self) -> impl Iterator<Item = &Violation> {
         self.violations.iter().filter(|v| v.mode == Mode::Block && v.exception.is_none())

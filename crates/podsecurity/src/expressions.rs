@@ -30,6 +30,10 @@ pub const POLICY_NAME: &str = "jinwu-pod-security";
 /// puts the policy's name and a slash before it.
 pub const ALERTS: &str = "alerts";
 
+/// Key of the audit annotation that lists the controls for which the pod was refused: the API server itself names the
+/// first one only.
+pub const DENIALS: &str = "denials";
+
 /// Updates that change nothing of the pod do not match: labels, status and finalizers never deny. Of a running
 /// pod only images and ephemeral containers can change. The API server leaves an empty subresource out.
 const CHANGED: &str = "request.operation != 'UPDATE' || (has(request.subResource) && request.subResource == 'ephemeralcontainers') || \
@@ -91,7 +95,10 @@ pub fn native_policy(controls: &[Control]) -> Value {
             "matchConditions": [{ "name": "changed", "expression": CHANGED }],
             "variables": shared.chain(own).collect::<Vec<_>>(),
             "validations": controls.iter().map(|(control, _)| validation(*control)).collect::<Vec<_>>(),
-            "auditAnnotations": [{ "key": ALERTS, "valueExpression": alerts(&controls) }],
+            "auditAnnotations": [
+                { "key": ALERTS, "valueExpression": failed(&controls, "c in variables.alerted") },
+                { "key": DENIALS, "valueExpression": failed(&controls, "!(c in variables.spared)") },
+            ],
         }
     })
 }
@@ -124,14 +131,14 @@ fn validation(control: Control) -> Value {
     })
 }
 
-/// The controls in mode alert that the pod does not meet, with commas between. No annotation is made of an empty
-/// string.
-fn alerts(controls: &[(Control, String)]) -> String {
+/// The controls that the pod does not meet and for which `condition` on `c` holds, with commas between. No annotation is
+/// made of an empty string.
+fn failed(controls: &[(Control, String)], condition: &str) -> String {
     let list: Vec<String> = controls.iter().map(|(control, _)| faults::quote(control.id())).collect();
     let failed: Vec<String> =
         controls.iter().map(|(control, _)| format!("(c == '{0}' && size(variables.{0}) > 0)", control.id())).collect();
     if list.is_empty() {
         return "''".to_owned();
     }
-    format!("[{}].filter(c, c in variables.alerted && ({})).join(', ')", list.join(", "), failed.join(" || "))
+    format!("[{}].filter(c, {condition} && ({})).join(', ')", list.join(", "), failed.join(" || "))
 }

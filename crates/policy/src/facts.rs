@@ -2,6 +2,8 @@
 
 use jinwu_model::report::ImageReport;
 use jinwu_model::{Digest, RepositoryName};
+use crate::exception::Exception;
+use jinwu_model::PolicyId;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -43,6 +45,23 @@ impl Facts {
             digest: image.digest.clone(),
             repository: image.repository.clone(),
         })
+    }
+}
+
+// === impl Facts ===
+
+impl Facts {
+    pub fn image(&self) -> &Value {
+        &self.image
+    }
+
+    pub fn report(&self) -> &Value {
+        &self.report
+    }
+
+    /// Id of the exception that lifts `policy` for this image and piece of evidence, if any.
+    pub fn exception(&self, exceptions: &[Exception], policy: &PolicyId, evidence: &Value, now: i64) -> Option<String> {
+        exceptions.iter().find(|e| e.covers(policy, &self.digest, &self.repository, evidence, now)).map(|e| e.id.clone())
     }
 }
 

@@ -26,6 +26,7 @@ pub struct Scope<'a> {
 /// Judges the facts by every policy of the gate. A policy that cannot be evaluated is violated:
 /// what cannot be judged does not pass.
 pub fn judge(set: &PolicySet, gate: Gate, scope: &Scope<'_>, facts: &Facts, id: DecisionId) -> Decision {
+    let mut decision = Decision { id, gate, permit: true, violations: Vec::new() };
     let mut violations = Vec::new();
     for (name, policy) in set.policies.iter().filter(|(_, p)| p.document.judges_images() && p.document.spec.gates.contains(&gate)) {
         let mode = scope.modes.get(name).copied().unwrap_or_else(|| policy.document.spec.modes.at(scope.level));
@@ -46,18 +47,12 @@ pub fn judge(set: &PolicySet, gate: Gate, scope: &Scope<'_>, facts: &Facts, id: 
                 }));
                 break;
             }
-            let exception = scope
-                .exceptions
-                .iter()
-                .find(|e| e.covers(name, &facts.digest, &facts.repository, &f.evidence, scope.now))
-                .map(|e| e.id.clone());
+            let exception = facts.exception(scope.exceptions, name, &f.evidence, scope.now);
             violations.push(violation(name, policy, mode, exception, f));
         }
     }
-    // What denies stands first, then what alarms.
-    violations.sort_by_key(|v| (v.exception.is_some(), std::cmp::Reverse(v.mode)));
-    let permit = !violations.iter().any(|v| v.mode == Mode::Block && v.exception.is_none());
-    Decision { id, gate, permit, violations }
+    decision.add(violations);
+    decision
 }
 
 struct Found {

@@ -12,7 +12,7 @@ use libbpf_rs::skel::{OpenSkel as _, Skel as _, SkelBuilder as _};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, OpenObject, RingBuffer, RingBufferBuilder};
 use std::collections::{BTreeSet, HashMap};
 use std::mem::MaybeUninit;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -79,6 +79,8 @@ pub struct Sensor {
     options: Options,
     pub capabilities: Capabilities,
     skel: SensorSkel<'static>,
+    /// What decides in the kernel, where it has security hooks.
+    pub enforcer: Option<crate::enforce::Enforcer>,
     urgent: RingBuffer<'static>,
     telemetry: RingBuffer<'static>,
     batch: Arc<Mutex<Batch>>,
@@ -170,6 +172,19 @@ impl Sensor {
             data.wake_at = u64::from(options.ring) / 8;
         }
         open.maps.telemetry.set_max_entries(options.ring)?;
+        let hooks = if capabilities.lsm { crate::enforce::prepare(&mut open, Path::new(crate::enforce::FOLDER)) } else { Ok(Vec::new()) };
+        match hooks {
+            Ok(missing) if capabilities.lsm => {
+                // What hooks see needs no tracepoint that slows every call of the node.
+                open.progs.call_exit.set_autoload(false);
+                if !missing.is_empty() {
+                    capabilities.note("hooks", false, format!("this kernel has no {}", missing.join(", ")));
+                }
+                capabilities.note("setns, dup, memfd_create", false, "calls without a security hook are not seen: their consequences are, when the next program starts");
+            }
+            Ok(_) => {}
+            Err(error) => capabilities = Capabilities::new(Err(format!("{error:#}"))),
+        }
         let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
         fill_captures(&skel, &options)?;
         let batch = Arc::new(Mutex::new(Batch::default()));
@@ -195,6 +210,18 @@ impl Sensor {
         let (urgent, telemetry) = (ring(&skel.maps.urgent)?, ring(&skel.maps.telemetry)?);
         let containers = Containers::new(options.root.clone(), hierarchy.mount.clone(), &options.scope, options.except.clone());
         skel.attach().context("the sensor's programs cannot be attached")?;
+        let mut enforcer = None;
+        if capabilities.lsm {
+            let attached = crate::enforce::Enforcer::attach(&skel, Path::new(crate::enforce::FOLDER));
+            match attached.and_then(|e| observe(&skel, &options).map(|()| e)) {
+                Ok(attached) => {
+                    capabilities.pinned = true;
+                    capabilities.note("survives", true, "what is refused stays refused while the sensor does not run");
+                    enforcer = Some(attached);
+                }
+                Err(error) => return Err(error.context("the security hooks were loaded and cannot be attached; start with --no-lsm to go on without them")),
+            }
+        }
         match attach_dns(&skel, &hierarchy) {
             Ok(link) => {
                 capabilities.cgroup_hooks = true;
@@ -208,6 +235,7 @@ impl Sensor {
             options,
             capabilities,
             skel,
+            enforcer,
             urgent,
             telemetry,
             batch,
@@ -246,7 +274,7 @@ impl Sensor {
     /// The kernel refuses.
     pub fn want(&mut self, calls: BTreeSet<Call>) -> Result<()> {
         self.options.calls = calls;
-        fill_captures(&self.skel, &self.options)
+        if self.enforcer.is_some() { observe(&self.skel, &self.options) } else { fill_captures(&self.skel, &self.options) }
     }
 
     fn classify(&self, cgroup: u64, whose: Whose) {
@@ -277,6 +305,7 @@ impl Sensor {
             self.offset = clock_offset();
             let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
             self.processes.sweep((boot.tv_sec as u64) * 1_000_000_000);
+            self.told()?;
         }
         let mut batch = std::mem::take(&mut *self.batch.lock().map_err(|_| anyhow::anyhow!("a reader of a ring panicked"))?);
         batch.records.sort_by_key(|(time, ..)| *time);
@@ -293,6 +322,25 @@ impl Sensor {
             *shared = batch;
         }
         Ok(count)
+    }
+
+    /// What was refused while no sensor ran.
+    ///
+    /// # Errors
+    /// The kernel's list cannot be read.
+    pub fn untold(&mut self, tell: &mut dyn FnMut(&mut Processes, Notice)) -> Result<()> {
+        let Some(enforcer) = &self.enforcer else { return Ok(()) };
+        for record in enforcer.untold()? {
+            self.take(&record, None, tell);
+        }
+        self.told()
+    }
+
+    /// Everything told by the kernel until now has been taken.
+    fn told(&self) -> Result<()> {
+        let Some(enforcer) = &self.enforcer else { return Ok(()) };
+        let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        enforcer.told(boot.tv_sec as u64 * 1_000_000_000 + boot.tv_nsec as u64)
     }
 
     /// What waited for containers that are known now, or have been waited for long enough.
@@ -338,6 +386,11 @@ impl Sensor {
             }
         }
         if call == Call::CgroupRmdir {
+            if let Some(enforcer) = &self.enforcer
+                && let Err(error) = enforcer.remove_container(head.cgroup)
+            {
+                tracing::warn!(%error, "a container's policy is still in the kernel");
+            }
             if let Some(gone) = self.containers.removed(head.cgroup) {
                 self.users.forget(&gone.id);
                 tell(&mut self.processes, Notice::Gone(gone));
@@ -385,7 +438,7 @@ impl Sensor {
         } else {
             container
         };
-        if container.is_node() && !self.options.node_calls.contains(&call) && Origin::of(head.origin) != Some(Origin::Lsm) {
+        if container.is_node() && !self.options.node_calls.contains(&call) && jinwu_event::Verdict::of(head.verdict) == Some(jinwu_event::Verdict::Passed) {
             if call == Call::Procexit && !waited {
                 self.processes.exited(&record);
             }
@@ -493,11 +546,22 @@ fn attach_dns(skel: &SensorSkel<'static>, hierarchy: &Hierarchy) -> Result<libbp
     Ok(skel.progs.dns_asked.attach_cgroup(folder.as_raw_fd())?)
 }
 
+/// Has security hooks tell what is wanted.
+fn observe(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
+    let wanted: BTreeSet<Call> = Call::ALL.iter().copied().filter(|c| options.wants(*c)).collect();
+    crate::enforce::observe(&skel.maps.wants, &wanted, &options.node_calls, folds)
+}
+
+/// Equal ones within a second are told as one.
+fn folds(call: Call) -> bool {
+    matches!(call.class(), Class::File) || matches!(call, Call::Connect | Call::Sendto)
+}
+
 fn fill_captures(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
     for call in Call::ALL.iter().copied() {
         let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
         let Some(number) = number else { continue };
-        let fold = matches!(call.class(), Class::File) || matches!(call, Call::Connect);
+        let fold = folds(call);
         let urgent = matches!(call.class(), Class::Credential | Class::Namespace | Class::Kernel | Class::Trace);
         let value = if options.wants(call) { bytes_of(call, fold, options.node_calls.contains(&call), urgent) } else { [0; 16] };
         skel.maps.captures.update(&u32::from(number).to_ne_bytes(), &value, MapFlags::ANY)?;

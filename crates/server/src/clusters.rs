@@ -28,6 +28,7 @@ pub mod records;
 pub mod silence;
 pub mod verdict;
 
+use crate::clusters::admission::Texts;
 use crate::clusters::bundle::Made;
 use crate::clusters::images::Images;
 use crate::clusters::recheck::Seen;
@@ -38,6 +39,7 @@ use kept::Kept;
 use entry::EntryRequest;
 use jinwu_admission::protocol::GateStatus;
 use jinwu_documents::Store;
+use jinwu_policy::admission_policy::AdmissionPolicies;
 use jinwu_trust::{SigningKey, VerifyingKey};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
@@ -75,6 +77,8 @@ pub struct Clusters {
     changes: watch::Sender<u64>,
     bundles: Mutex<HashMap<String, Arc<Made>>>,
     verdicts: Mutex<Option<Cached>>,
+    /// Users' policies for all clusters as they were compiled last, with their texts.
+    image_policies: Mutex<Option<(Texts, Arc<AdmissionPolicies>)>>,
     gates: Mutex<BTreeMap<String, BTreeMap<String, GateSeen>>>,
     pub(crate) images: Images,
     pub(crate) windows: Windows,
@@ -124,6 +128,7 @@ impl Clusters {
             changes: watch::Sender::new(0),
             bundles: Mutex::default(),
             verdicts: Mutex::default(),
+            image_policies: Mutex::default(),
             gates: Mutex::default(),
             images: Images::default(),
             windows: records::windows(),

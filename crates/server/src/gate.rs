@@ -11,12 +11,22 @@ use jinwu_model::report::ImageReport;
 use jinwu_model::{Decision, DecisionId, Kind, Outcome, Record};
 use jinwu_policy::{Facts, ImageFacts, Scope};
 use jinwu_registry::seam::{Gate, ManifestPush, Ruling};
+use std::time::{Duration, Instant};
 
 pub(crate) use answer::{MAX_FINDINGS, by_policy};
 pub(crate) use examine::{Parts, examine};
 pub(crate) use kind::is_index;
 
 pub struct PushGate(pub App);
+
+/// For users' admission policies over one image.
+pub(crate) const USERS: Duration = Duration::from_secs(5);
+
+/// Whether the time from now on is over.
+pub(crate) fn over(time: Duration) -> impl Fn() -> bool {
+    let end = Instant::now() + time;
+    move || Instant::now() >= end
+}
 
 #[async_trait]
 impl Gate for PushGate {
@@ -43,13 +53,19 @@ impl PushGate {
             media_type: push.media_type.clone(),
         };
         let snapshot = app.policies.snapshot(&project_name);
+        let by_users = match app.clusters.image_policies() {
+            Ok(policies) => policies,
+            Err(detail) => return Ruling::Unavailable { message: format!("无法裁决 / cannot be judged: {detail}") },
+        };
         let id = DecisionId(uuid::Uuid::now_v7().to_string());
         let now = app.now();
         // Expressions may take a while on a large report: off the async threads.
         let judged = tokio::task::spawn_blocking(move || {
             let facts = Facts::new(&facts, &report)?;
             let scope = Scope { level: project.level, modes: &snapshot.modes, exceptions: &snapshot.exceptions, now };
-            Ok::<_, String>((jinwu_policy::judge(&snapshot.set, jinwu_model::Gate::Push, &scope, &facts, id), report, snapshot.generation))
+            let mut decision = jinwu_policy::judge(&snapshot.set, jinwu_model::Gate::Push, &scope, &facts, id);
+            decision.add(jinwu_admission::images::judge(&by_users, &facts, &scope, &over(USERS)));
+            Ok::<_, String>((decision, report, snapshot.generation))
         })
         .await;
         let (decision, report, generation) = match judged {

@@ -88,10 +88,11 @@ impl Policies {
         self.inner.read().modes.clone()
     }
 
-    /// Switches a policy in a project; `None` goes back to the level's default. Gives what it was.
-    pub fn switch(&self, project: &ProjectName, policy: &PolicyId, mode: Option<Mode>) -> Result<Option<Mode>, PolicyStoreError> {
+    /// Switches a policy in a project; `None` goes back to the level's default. Gives what it was. `of_users` says that
+    /// it is a user's admission policy.
+    pub fn switch(&self, project: &ProjectName, policy: &PolicyId, mode: Option<Mode>, of_users: bool) -> Result<Option<Mode>, PolicyStoreError> {
         let mut inner = self.inner.write();
-        if inner.set.get(policy).is_none() {
+        if !of_users && inner.set.get(policy).is_none() {
             return Err(PolicyStoreError::UnknownPolicy(policy.clone()));
         }
         let mut modes = inner.modes.get(project.as_str()).cloned().unwrap_or_default();
@@ -159,8 +160,9 @@ impl Policies {
         self.inner.read().exceptions.values().cloned().collect()
     }
 
-    /// Stores a proposal: it lifts nothing until somebody else approves it.
-    pub fn propose_exception(&self, exception: Exception) -> Result<Exception, PolicyStoreError> {
+    /// Stores a proposal: it lifts nothing until somebody else approves it. `about_images` says of a user's admission
+    /// policy that it judges images.
+    pub fn propose_exception(&self, exception: Exception, about_images: bool) -> Result<Exception, PolicyStoreError> {
         let mut inner = self.inner.write();
         // Whether a cluster has a user's admission policy is the caller's to ask.
         let of_users = exception.policy.0.starts_with(jinwu_admission::users::PREFIX);
@@ -173,7 +175,7 @@ impl Policies {
                 "namespace、workload、cluster 只能与 digest 合用 / namespace, workload and cluster go with digest only".into(),
             ));
         }
-        let judges_images = inner.set.get(&exception.policy).is_some_and(jinwu_policy::Document::judges_images);
+        let judges_images = (of_users && about_images) || inner.set.get(&exception.policy).is_some_and(jinwu_policy::Document::judges_images);
         if !judges_images && of_image {
             return Err(PolicyStoreError::Refused(
                 "该策略约束集群中的工作负载,例外范围须为 namespace、workload 或 digest / this policy judges workloads of clusters: scope the exception by namespace, workload or digest".into(),

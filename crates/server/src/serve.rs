@@ -178,7 +178,7 @@ async fn set_up(app: &App) -> anyhow::Result<()> {
         let open = "open".parse()?;
         let ids: Vec<_> = of.policies.set().documents().map(|(id, _, _)| id.clone()).collect();
         for id in ids {
-            of.policies.switch(&open, &id, Some(Mode::Allow))?;
+            of.policies.switch(&open, &id, Some(Mode::Allow), false)?;
         }
         Ok(())
     });

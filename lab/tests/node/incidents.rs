@@ -30,10 +30,13 @@ async fn alarms_of_a_workload_gather_once_and_stay() -> anyhow::Result<()> {
         assert_eq!(node.send(&server, &alarms, status()).await?, (4, 0));
         assert_eq!(node.send(&server, &alarms, status()).await?, (0, 4));
         let other = Node::enrol(&server, &security, "n2").await?;
+        let mut of_node = alarm("n2", "n2-h-1", "", "", t - 9000);
+        of_node["record"]["detail"]["container"] = json!({"id": "", "node": "n2"});
+        other.send(&server, &[of_node], status()).await?;
         other.send(&server, &[alarm("n2", "n2-a-1", "d0", "web-7d4b9c6f8d-z9z9z", t + 1)], status()).await?;
         let all = security.ok("GET", "/incidents", None).await?["incidents"].clone();
         let brief: Vec<_> = all.as_array().into_iter().flatten().map(|i| (i["workload"].clone(), i["count"].clone(), i["state"].clone())).collect();
-        assert_eq!(brief, [(json!("shop/web"), json!(4), json!("open")), (json!("shop/db"), json!(1), json!("open"))], "two nodes, three pods of one owner: {all}");
+        assert_eq!(brief, [(json!("shop/web"), json!(4), json!("open")), (json!("shop/db"), json!(1), json!("open")), (json!("n2"), json!(1), json!("open"))], "two nodes, three pods of one owner: {all}");
         (all[0]["id"].as_str().unwrap_or_default().to_owned(), node)
     };
     server.kill();
@@ -46,7 +49,7 @@ async fn alarms_of_a_workload_gather_once_and_stay() -> anyhow::Result<()> {
     assert_eq!((&shown["count"], shown["timeline"].as_array().map(Vec::len)), (&json!(4), Some(4)), "counted once across kill -9: {shown}");
     assert_eq!((&shown["timeline"][0]["decision"], &shown["timeline"][0]["rule"]), (&json!("n1-a-1"), &json!("Reverse shell")));
     let opened = audit.records("kind=incident").await?;
-    assert_eq!(opened.iter().filter(|r| r["action"] == "open").count(), 2, "{opened:?}");
+    assert_eq!(opened.iter().filter(|r| r["action"] == "open").count(), 3, "{opened:?}");
 
     // A response to one of its containers belongs to it without being told so, and so does its answer.
     let ordered = security.ok("POST", &format!("/nodes/n1/containers/{}/responses", "c0".repeat(32)), Some(&json!({"response": "pause", "reason": "look first"}))).await?;

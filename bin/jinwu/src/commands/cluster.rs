@@ -10,6 +10,7 @@ mod policy;
 mod print;
 mod rules;
 mod sensor;
+mod standby;
 mod uninstall;
 mod unused;
 
@@ -150,6 +151,8 @@ pub(crate) enum Cluster {
     /// 用户的 ValidatingAdmissionPolicy,由关口执行 / users' ValidatingAdmissionPolicies, held by the gates
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// 应急:打印在所有命名空间绑定原生策略的清单,打开 webhook 之前应用 / in an emergency: print what binds the native policy in all namespaces, to be applied before webhooks are opened
+    Standby(standby::Arguments),
     /// 关口在集群中需要的权限与理由 / the rights a gate needs in a cluster, and why
     Rights,
 }
@@ -195,6 +198,7 @@ pub(crate) async fn cluster(common: &Common, command: Cluster) -> anyhow::Result
         Cluster::Apiserver(arguments) => return apiserver::write(common, arguments).await,
         Cluster::Rules(command) => return rules::run(common, command).await,
         Cluster::Policy(command) => return policy::run(common, command).await,
+        Cluster::Standby(arguments) => return standby::print(common, arguments).await,
         Cluster::Rights => return Ok(install::rights(common)),
         Cluster::Inspect(args) => return inspect::inspect(common, args).await,
         Cluster::Inventory(access) => return inspect::inventory(common, access).await,

@@ -104,7 +104,7 @@ pub(super) async fn audited(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::R
     let mut log = lab.log("GET /api/v1/ledger?kind=process");
     let found = lab.get(&mut log, Audit, "/ledger?kind=process&limit=1").await?;
     let any = found["records"].as_array().is_some_and(|r| !r.is_empty());
-    out.push(log.prove(Role::State, t("账本中有容器实例的进程事件", "the ledger holds process events of containers"), same(any.to_string()), if any { Answer::Positive } else { Answer::Unknown }));
+    out.push(log.prove(Role::State, t("账本中有容器实例的进程事件", "the ledger holds process events of containers"), same(any.to_string()), if any { Answer::Affirmative } else { Answer::Unknown }));
     Ok(())
 }
 
@@ -321,8 +321,8 @@ pub(super) async fn responded(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow:
         };
         out.push(log.prove(Role::Attack, t(zh, en), same(format!("{done}; {reached:?}")), whether(done == "done" && reached == connects)));
     }
-    field.drop(&mut log, "pods", &victim).await?;
     let mut log = lab.log("GET /api/v1/ledger?kind=response");
+    field.drop(&mut log, "pods", &victim).await?;
     let found = trail::find(lab.target, &mut log, &format!("since={}&kind=response&limit=100", lab.since), |r| r.len() >= 3).await?;
     let reasons = found.iter().filter(|r| r["detail"]["container"]["id"] == id.as_str() && r["detail"]["reason"].is_string()).count();
     out.push(log.prove(Role::State, t("每次响应都有记录:谁、为何、结果", "each response is recorded: who, why, with which result"), t(format!("{reasons} 条"), format!("{reasons} records")), whether(reasons >= 3)));
@@ -350,7 +350,7 @@ pub(super) async fn analysed(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow::
     let mut log = lab.log("GET /api/v1/incidents");
     let listed = lab.get(&mut log, Security, "/incidents").await?;
     let incidents: Vec<&Value> = listed["incidents"].as_array().into_iter().flatten().collect();
-    out.push(log.prove(Role::State, t("告警按工作负载汇集为事件", "alarms gather to incidents by workload"), same(incidents.len().to_string()), if incidents.is_empty() { Answer::Unknown } else { Answer::Positive }));
+    out.push(log.prove(Role::State, t("告警按工作负载汇集为事件", "alarms gather to incidents by workload"), same(incidents.len().to_string()), if incidents.is_empty() { Answer::Unknown } else { Answer::Affirmative }));
     if let Some(open) = incidents.iter().find(|i| i["state"] != "closed") {
         let mut log = lab.log("POST /api/v1/incidents/…/close without its texts");
         let path = format!("/incidents/{}/close", escape(open["id"].as_str().unwrap_or_default()));
@@ -389,7 +389,7 @@ pub(super) async fn indicators(lab: &Lab<'_>, out: &mut Vec<Evidence>) -> anyhow
     for (member, zh, en) in [("cpu_limit", "CPU 限制", "processor limit"), ("memory_limit", "内存限制", "memory limit")] {
         let with = containers.iter().filter(|c| c["use"][member].is_number()).count();
         let log = lab.log(format!("GET /api/v1/containers ({member})"));
-        out.push(log.prove(Role::State, t(format!("设有{zh}的容器显示其值"), format!("{en} is told of containers that have one")), same(with.to_string()), if with > 0 { Answer::Positive } else { Answer::Unknown }));
+        out.push(log.prove(Role::State, t(format!("设有{zh}的容器显示其值"), format!("{en} is told of containers that have one")), same(with.to_string()), if with > 0 { Answer::Affirmative } else { Answer::Unknown }));
     }
     let log = lab.log("GET /api/v1/containers (processes)");
     let with = containers.iter().filter(|c| c["processes"].as_array().is_some_and(|p| p.iter().any(|p| p["command"].is_string()))).count();

@@ -24,7 +24,7 @@ pub struct Right {
 pub const NATIVE: [&str; 2] = ["jinwu-pod-security", "jinwu-pod-security-platform"];
 
 /// All of them.
-pub const RIGHTS: [Right; 10] = [
+pub const RIGHTS: [Right; 13] = [
     Right {
         group: "",
         resources: &["namespaces"],
@@ -34,6 +34,36 @@ pub const RIGHTS: [Right; 10] = [
         paths: &[],
         zh: "读取命名空间的标签以知其保护等级;用户准入策略的 namespaceObject 与选择器也由此而来",
         en: "reads the labels of namespaces, to know their protection level; namespaceObject and selectors of users' admission policies are of them, too",
+    },
+    Right {
+        group: "",
+        resources: &["pods", "services", "replicationcontrollers", "podtemplates"],
+        names: &[],
+        verbs: &["list"],
+        own_namespace: false,
+        paths: &[],
+        zh: "用户准入策略变更后,按其查看在用的工作负载与服务",
+        en: "looks at running workloads and services by users' admission policies when these have changed",
+    },
+    Right {
+        group: "apps",
+        resources: &["deployments", "statefulsets", "daemonsets", "replicasets"],
+        names: &[],
+        verbs: &["list"],
+        own_namespace: false,
+        paths: &[],
+        zh: "用户准入策略变更后,按其查看在用的工作负载与服务",
+        en: "looks at running workloads and services by users' admission policies when these have changed",
+    },
+    Right {
+        group: "batch",
+        resources: &["jobs", "cronjobs"],
+        names: &[],
+        verbs: &["list"],
+        own_namespace: false,
+        paths: &[],
+        zh: "用户准入策略变更后,按其查看在用的工作负载与服务",
+        en: "looks at running workloads and services by users' admission policies when these have changed",
     },
     Right {
         group: "authorization.k8s.io",

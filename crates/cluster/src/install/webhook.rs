@@ -54,10 +54,10 @@ pub fn webhooks(authority: &str, failure: Failure, policies: &PolicyRules) -> [V
     };
     let api = "admissionregistration.k8s.io/v1";
     let metadata = json!({"name": GATE, "labels": labels()});
+    // Asked about every pod: a condition by which those that are bound already are spared costs the API server the
+    // conversion of object and request for CEL, which is more than the call (docs/benchmarks.md).
     let mut pin = hook(MUTATING, "/pin", failure.as_str(), others(), pods());
     pin["reinvocationPolicy"] = json!("IfNeeded");
-    // What is bound already need not be asked about.
-    pin["matchConditions"] = json!([{"name": "unpinned", "expression": UNPINNED}]);
     let mut validating = vec![
         hook(VALIDATING, "/admit", failure.as_str(), others(), namespaced()),
         hook(&format!("platform.{VALIDATING}"), "/admit", "Ignore", platform(), namespaced()),
@@ -147,14 +147,6 @@ fn in_scope(rules: &[Value], scope: &str) -> Vec<Value> {
     }
     out
 }
-
-/// Some image has no digest, of a container or a volume, in a pod or any template.
-const UNPINNED: &str = "\
-[has(object.template) ? object.template.spec : \
-has(object.spec.template) ? object.spec.template.spec : \
-has(object.spec.jobTemplate) ? object.spec.jobTemplate.spec.template.spec : object.spec]\
-.exists(s, (s.containers + s.?initContainers.orValue([])).exists(c, has(c.image) && !c.image.contains('@sha256:')) || \
-s.?volumes.orValue([]).exists(v, has(v.image) && !v.image.?reference.orValue('').contains('@sha256:')))";
 
 /// Namespaces by the label the API server itself sets, which nobody can change.
 fn others() -> Value {

@@ -74,7 +74,10 @@ async fn propose(call: Call) -> Answer {
     let entry = call
         .entry(Kind::Exception, "propose", &format!("exception:{}", exception.id))
         .with("exception", serde_json::to_value(&exception).unwrap_or_default());
-    json(call.change(entry, move |app| app.policies.propose_exception(exception)).await?)
+    json(call.change(entry, move |app| {
+        let about_images = app.clusters.judges_images(&exception.policy);
+        app.policies.propose_exception(exception, about_images)
+    }).await?)
 }
 
 async fn approve(call: Call) -> Answer {

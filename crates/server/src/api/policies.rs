@@ -79,7 +79,10 @@ async fn switch(call: Call) -> Answer {
         .entry(Kind::Policy, "mode-set", &format!("policy:{policy}"))
         .with("project", project.to_string())
         .with("mode", mode.map_or("default", Mode::as_str));
-    let before = call.change(entry, move |app| app.policies.switch(&project, &policy, mode)).await?;
+    let before = call.change(entry, move |app| {
+        let of_users = app.clusters.has_admission_policy(&policy) || mode.is_none() && policy.0.starts_with(jinwu_admission::users::PREFIX);
+        app.policies.switch(&project, &policy, mode, of_users)
+    }).await?;
     json(json!({ "before": before }))
 }
 

@@ -2,11 +2,12 @@
 
 use super::cluster::{ALL_OTHERS, subdomain};
 use super::{ClusterError, Clusters};
-use jinwu_admission::users;
+use jinwu_admission::{images, users};
 use jinwu_documents::Write;
 use jinwu_model::PolicyId;
 use jinwu_policy::admission_policy::AdmissionPolicies;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Texts of one cluster, those for all counted, and their bytes together: a bundle must fit a secret.
 const MAX_FILES: usize = 64;
@@ -38,8 +39,37 @@ impl Clusters {
     /// Whether some cluster has a user's policy of this id.
     pub fn has_admission_policy(&self, id: &PolicyId) -> bool {
         let Some(name) = id.0.strip_prefix(users::PREFIX) else { return false };
-        let names = self.state.read().clusters.keys().cloned().collect::<Vec<_>>();
+        let mut names = self.state.read().clusters.keys().cloned().collect::<Vec<_>>();
+        names.push(ALL_OTHERS.to_owned());
         names.iter().map(|cluster| self.admission(cluster)).collect::<BTreeSet<_>>().iter().any(|texts| users::load(texts).is_ok_and(|p| p.has(name)))
+    }
+
+    /// Users' policies for all clusters, among them those about images; compiled once for the same texts.
+    ///
+    /// # Errors
+    /// What was stored does not compile with this version: nothing can be judged by it.
+    pub fn image_policies(&self) -> Result<Arc<AdmissionPolicies>, String> {
+        let texts = self.state.read().shared.clone();
+        let mut last = self.image_policies.lock();
+        if let Some((of, policies)) = &*last
+            && *of == texts
+        {
+            return Ok(policies.clone());
+        }
+        let policies = Arc::new(users::load(&texts)?);
+        *last = Some((texts, policies.clone()));
+        Ok(policies)
+    }
+
+    /// Whether a user's policy of this id judges images.
+    pub fn judges_images(&self, id: &PolicyId) -> bool {
+        self.image_policies().is_ok_and(|policies| images::about_images(&policies).iter().any(|name| users::id(name) == *id))
+    }
+
+    /// What verdicts of images depend on: the texts for all clusters, if some policy in them is about images.
+    pub fn image_texts(&self) -> Texts {
+        let about = self.image_policies().map_or(true, |policies| !images::about_images(&policies).is_empty());
+        if about { self.state.read().shared.clone() } else { Texts::new() }
     }
 
     /// Adds, replaces or (`None`) removes a text of a cluster, or of all (`*`); gives what its gates then
@@ -53,6 +83,9 @@ impl Clusters {
             None => drop(given.remove(file).ok_or_else(|| ClusterError::Absent(file.to_owned()))?),
         }
         let policies = self.check(cluster, &given)?;
+        if cluster != ALL_OTHERS {
+            for_all(text.as_deref())?;
+        }
         if cluster == ALL_OTHERS {
             let mut state = self.state.write();
             let write = match &text {
@@ -101,6 +134,17 @@ impl Clusters {
             }
         }
         Ok(own)
+    }
+}
+
+/// A push is of no cluster: what is about images is given for all.
+fn for_all(text: Option<&str>) -> Result<(), ClusterError> {
+    let policies = text.map(|t| users::load(&Texts::from([(String::new(), t.to_owned())]))).transpose().map_err(ClusterError::Invalid)?;
+    match policies.as_ref().and_then(|p| images::about_images(p).first().map(|n| (*n).to_owned())) {
+        None => Ok(()),
+        Some(name) => Err(ClusterError::Invalid(format!(
+            "策略 {name} 裁决镜像(jinwu.io/images),推送不属于任何集群:以集群 '*' 添加 / policy {name} judges images (jinwu.io/images) and a push is of no cluster: add it for cluster '*'"
+        ))),
     }
 }
 

@@ -3,7 +3,10 @@
 
 use super::{bundle, images};
 use crate::app::App;
-use jinwu_admission::users::{Asked, Surroundings, Which};
+use jinwu_admission::users::{Asked, Surroundings, evaluate_those};
+use jinwu_cel::{Attributes, AuthorizationDecision, Authorizer};
+use jinwu_policy::admission_policy::Review;
+use parking_lot::Mutex;
 use jinwu_admission::{Rules, Scope};
 use jinwu_admission::check::{Read, image};
 use jinwu_admission::judge::{Judgement, Question, judge};
@@ -104,31 +107,48 @@ fn users(rules: &Rules, item: &Item, request: &Request<'_>, read: &Read<'_>, sco
     let labels: Option<BTreeMap<String, String>> = (!item.namespace_object.is_null())
         .then(|| serde_json::from_value(item.namespace_object["metadata"]["labels"].clone()).unwrap_or_default());
     let end = Instant::now() + PATIENCE;
+    let missed = Missed::default();
+    let missing = |what: String| {
+        missed.0.lock().get_or_insert(what);
+    };
     let around = Surroundings {
         labels: labels.as_ref(),
         namespace: &item.namespace_object,
         params: &|query| Ok(policies.given().iter().filter(|object| query.selects(object)).collect()),
-        params_namespaced: &|version, kind| policies.given_namespaced(version, kind),
-        authorizer: None,
+        params_namespaced: &|version, kind| {
+            let known = policies.given_namespaced(version, kind);
+            if known.is_none() {
+                missing(format!("其参数 {kind} 在集群中 / its parameters ({kind}) are in the cluster"));
+            }
+            known
+        },
+        authorizer: Some(&missed),
         stopped: &|| Instant::now() >= end,
     };
-    let mut review = jinwu_admission::users::evaluate(policies, Which::All, &asked, &around);
+    let mut review = Review::default();
     let mut unjudged = Vec::new();
-    for policy in policies.described() {
-        let why = match policy.param_kind {
-            _ if policy.asks_authorizer => "它询问授权(authorizer)/ it asks the authorizer".to_owned(),
-            Some((version, kind)) if !policies.gives(version, kind) => format!("其参数 {kind} 在集群中 / its parameters ({kind}) are in the cluster"),
-            _ => continue,
-        };
-        let before = review.findings.len();
-        review.findings.retain(|f| f.policy != policy.name);
-        if review.findings.len() < before {
-            unjudged.push(format!("{}: {why}", jinwu_admission::users::id(policy.name)));
+    for policy in policies.described().filter(|p| !p.bindings.is_empty()) {
+        let said = evaluate_those(policies, &|name, _| name == policy.name, &asked, &around);
+        // What was missing may have been the difference, whichever way the policy fails.
+        match missed.0.lock().take() {
+            Some(why) => unjudged.push(format!("{}: {why}", jinwu_admission::users::id(policy.name))),
+            None => review.findings.extend(said.findings),
         }
     }
     let workload = read.subject(request);
     let judged = jinwu_admission::users::judge(rules, request, workload.as_str(), scope, &review, now, DecisionId(String::new()));
     (judged.judgement.decision, unjudged)
+}
+
+/// What an evaluation asked for and did not get.
+#[derive(Default)]
+struct Missed(Mutex<Option<String>>);
+
+impl Authorizer for Missed {
+    fn authorize(&self, _: &Attributes) -> Result<AuthorizationDecision, String> {
+        self.0.lock().get_or_insert_with(|| "它询问授权(authorizer)/ it asks the authorizer".to_owned());
+        Err("who asks is not known here".into())
+    }
 }
 
 /// What is known of all their images.

@@ -31,6 +31,9 @@ struct Material<'a> {
     exceptions: Vec<&'a Exception>,
     levels: BTreeMap<String, u8>,
     modes: &'a BTreeMap<String, BTreeMap<PolicyId, Mode>>,
+    /// Users' policies for all clusters, where some are about images.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    by_users: BTreeMap<String, String>,
     /// Whose signatures are looked for.
     signers: std::collections::BTreeSet<(String, String)>,
 }
@@ -60,6 +63,7 @@ pub fn present(app: &App) -> Verdicts {
         exceptions: standing,
         levels: app.identity.projects().into_iter().map(|p| (p.name.to_string(), p.level.get())).collect(),
         modes: &app.policies.modes(),
+        by_users: clusters.image_texts(),
         signers: clusters.list().into_iter().flat_map(|c| c.base_platform.into_values()).filter(|c| c.approver.is_some()).filter_map(|c| Some((c.digest.to_string(), c.signer?))).collect(),
     };
     let text = serde_json::to_vec(&material).unwrap_or_default();

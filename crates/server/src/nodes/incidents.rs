@@ -18,7 +18,7 @@ pub struct Incident {
     pub id: String,
     #[serde(default)]
     pub cluster: String,
-    /// `NAMESPACE/OWNER`, or `NODE/CONTAINER` outside of Kubernetes.
+    /// `NAMESPACE/OWNER`, `NODE/CONTAINER` outside of Kubernetes, or `NODE` for what is in no container.
     pub workload: String,
     pub state: IncidentState,
     /// Times of the first and the last alarm, Unix milliseconds.
@@ -181,6 +181,8 @@ impl Workload {
         let (namespace, pod) = (member(record, &["container", "namespace"]), member(record, &["container", "pod"]));
         let name = match (namespace, pod, member(record, &["container", "name"])) {
             (namespace, pod, _) if !pod.is_empty() => format!("{namespace}/{}", owner(pod)),
+            // The node itself.
+            (_, _, "") if container.is_empty() => node.to_owned(),
             (_, _, "") => format!("{node}/{}", container.get(..12).unwrap_or(container)),
             (_, _, name) => format!("{node}/{name}"),
         };

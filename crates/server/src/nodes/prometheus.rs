@@ -12,6 +12,9 @@ struct Metric {
     value: fn(&Container) -> Option<f64>,
 }
 
+/// A number of a sensor: name, type, what it is, where it stands.
+type Count = (&'static str, &'static str, &'static str, fn(&jinwu_node::protocol::Status) -> u64);
+
 /// Nanoseconds as seconds.
 fn seconds(nanoseconds: Option<u64>) -> Option<f64> {
     nanoseconds.map(|n| n as f64 / 1e9)
@@ -56,7 +59,7 @@ pub(crate) fn text(app: &App) -> String {
         let up = seen.as_ref().is_some_and(|s| now - s.at <= super::watch::SILENT);
         let _ = writeln!(out, "jinwu_node_up{{node=\"{node}\"}} {}", u8::from(up));
     }
-    let counts: [(&str, &str, &str, fn(&jinwu_node::protocol::Status) -> u64); 4] = [
+    let counts: [Count; 4] = [
         ("jinwu_node_events_total", "counter", "Events its sensor told since it started.", |s| s.events),
         ("jinwu_node_lost_total", "counter", "Events the kernel's rings lost.", |s| s.lost),
         ("jinwu_node_dropped_total", "counter", "Telemetry dropped for want of room.", |s| s.dropped),

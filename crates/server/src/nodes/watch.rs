@@ -14,6 +14,9 @@ use std::time::Duration;
 pub(crate) const SILENT: i64 = 60_000;
 const EVERY: Duration = Duration::from_secs(5);
 
+/// Largest list of capabilities kept, bytes as JSON.
+const MOST: usize = 16 << 10;
+
 /// Ways calls are seen and stopped, the best first.
 const RUNGS: [&str; 2] = ["lsm", "tracepoint"];
 
@@ -97,6 +100,24 @@ pub(crate) fn compare(node: &Node, status: &Status, now: i64) -> (Vec<Record>, T
     (records, told)
 }
 
+/// What is kept of a status, within bounds; its containers are with the meters.
+fn bound(status: &mut Status) {
+    const MANY: usize = 1_000;
+    status.containers = Vec::new();
+    for list in [&mut status.isolated, &mut status.paused] {
+        list.truncate(MANY);
+        list.retain(|id| id.len() <= 128);
+    }
+    for word in [&mut status.version, &mut status.generation] {
+        if word.len() > 64 {
+            word.clear();
+        }
+    }
+    if status.capabilities.to_string().len() > MOST {
+        status.capabilities = serde_json::Value::Null;
+    }
+}
+
 // === impl Nodes ===
 
 impl Nodes {
@@ -105,7 +126,7 @@ impl Nodes {
     /// # Errors
     /// As of writing.
     pub(crate) fn heard(&self, name: &str, mut status: Status, told: Told, now: i64) -> Result<(), NodeError> {
-        status.containers.clear();
+        bound(&mut status);
         self.seen.lock().insert(name.to_owned(), Seen { at: now, status });
         let current = self.get(name).is_some_and(|n| n.heard && n.told == told);
         if current { Ok(()) } else { self.told(name, |t| *t = told) }
@@ -130,6 +151,16 @@ mod tests {
 
     fn status(lost: u64, rung: &str) -> Status {
         Status { version: "1".into(), lost, capabilities: json!({ "rung": rung }), ..Status::default() }
+    }
+
+    #[test]
+    fn what_is_kept_of_a_status_is_bounded() {
+        let long = "x".repeat(100_000);
+        let mut status = Status { version: long.clone(), capabilities: json!({ "notes": long }), isolated: vec![long.clone(), "c".into()], ..Status::default() };
+        status.containers.push(json!(long));
+        bound(&mut status);
+        assert!(serde_json::to_string(&status).unwrap().len() < 500);
+        assert_eq!(status.isolated, ["c"]);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One image by the policies of the admission gate: its report by the present engines, its findings.
 
 use crate::app::App;
-use crate::gate::{MAX_FINDINGS, Parts, by_policy, examine};
+use crate::gate::{MAX_FINDINGS, Parts, USERS, by_policy, examine, over};
+use jinwu_admission::images;
 use jinwu_admission::protocol::ImageFinding;
 use jinwu_model::report::{ImageReport, UnscannableReason};
 use jinwu_model::{DecisionId, Mode, PolicyId, ProjectName, ProtectionLevel, RepositoryName, Tag, Text, Violation};
@@ -64,13 +65,15 @@ pub(super) async fn judge(
         media_type: stored.media_type.clone(),
     };
     let snapshot = app.policies.snapshot(&project_name);
+    let by_users = app.clusters.image_policies().map_err(|detail| Obstacle::Passing(unjudgeable(&detail)))?;
     let (id, now, of) = (DecisionId(uuid::Uuid::now_v7().to_string()), app.now(), app.clone());
     let (repository, digest) = (repository.clone(), stored.digest.clone());
     // Expressions may take a while on a large report: off the async threads.
     let judged = tokio::task::spawn_blocking(move || {
         let facts = Facts::new(&facts, &report)?;
         let scope = Scope { level: project.level, modes: &snapshot.modes, exceptions: &snapshot.exceptions, now };
-        let decision = jinwu_policy::judge(&snapshot.set, jinwu_model::Gate::Admission, &scope, &facts, id);
+        let mut decision = jinwu_policy::judge(&snapshot.set, jinwu_model::Gate::Admission, &scope, &facts, id);
+        decision.add(images::judge(&by_users, &facts, &scope, &over(USERS)));
         if fresh && !passing(&report) {
             // Derived: without it the next question composes it again.
             if let Err(error) = of.analyses.save_report(&repository, &digest, &report, &decision) {
@@ -84,12 +87,15 @@ pub(super) async fn judge(
         })
     })
     .await;
-    let failed = |detail: String| Obstacle::Passing(Text::new(format!("无法裁决:{detail}"), format!("it cannot be judged: {detail}")));
     match judged {
         Ok(Ok(image)) => Ok(Some(image)),
-        Ok(Err(detail)) => Err(failed(detail)),
-        Err(error) => Err(failed(error.to_string())),
+        Ok(Err(detail)) => Err(Obstacle::Passing(unjudgeable(&detail))),
+        Err(error) => Err(Obstacle::Passing(unjudgeable(&error.to_string()))),
     }
+}
+
+fn unjudgeable(detail: &str) -> Text {
+    Text::new(format!("无法裁决:{detail}"), format!("it cannot be judged: {detail}"))
 }
 
 fn gone(project: &ProjectName) -> Text {
@@ -115,8 +121,11 @@ fn findings(set: &PolicySet, level: ProtectionLevel, switched: &BTreeMap<PolicyI
     let mut out = Vec::new();
     for excepted in [false, true] {
         for (policy, group) in by_policy(violations.iter().filter(|v| v.exception.is_some() == excepted)) {
-            let (Some(first), Some(document)) = (group.first(), set.get(policy)) else { continue };
-            let mut modes = ProtectionLevel::ALL.map(|l| document.spec.modes.at(l));
+            let Some(first) = group.first() else { continue };
+            let mut modes = match set.get(policy) {
+                Some(document) => ProtectionLevel::ALL.map(|l| document.spec.modes.at(l)),
+                None => images::default_modes(&group),
+            };
             // What the project has set holds at the project's level.
             if let (Some(mode), Some(at)) = (switched.get(policy), modes.get_mut(usize::from(level.get()).saturating_sub(1))) {
                 *at = *mode;
