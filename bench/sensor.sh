@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# ./x bench sensor [--rounds N] [--seconds N]: what the sensor costs, beside auditd and bcc's tools, and what it loses.
+# ./x bench sensor [--rounds N] [--seconds N]: what the sensor costs, beside auditd and bcc's tools, and
+# what it loses. `--rounds 0` leaves out the costs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . lab/install.sh
@@ -94,25 +95,28 @@ rounds_of() {
     say "$*: $round / $rounds"
   done
 }
-others=$(pgrep -cx jinwu-agent || true)
-rounds_of none sensor
-if audit_said=$( (need auditd) 2>&1 && auditctl -s 2>&1); then
-  states+=(auditd)
-  rounds_of auditd
-fi
+costs() {
+  rounds_of none sensor
+  if audit_said=$( (need auditd) 2>&1 && auditctl -s 2>&1); then
+    states+=(auditd)
+    rounds_of auditd
+  fi
 
-printf '| what | unit | %s |\n|---|---|%s\n' "$(IFS='|'; echo "${states[*]}" | sed 's/|/ | /g')" "$(printf -- '---|%.0s' "${states[@]}")"
-for case in "${cases[@]}"; do
-  unit=ns
-  [ "${case%:*}" = redis ] && unit='GET /s'
-  [ "${case%:*}" = make ] && unit=s
-  printf '| %s, %s | %s |' "${case%:*}" "${case#*:}" "$unit"
-  for state in "${states[@]}"; do printf ' %s |' "$(median <"$work/$state.$case")"; done
-  printf '\n'
-done
-printf '\nMedian (range) of %s rounds; none and sensor interleaved, auditd after them. Other sensors on this machine meanwhile: %s.\n' "$rounds" "$others"
-case " ${states[*]} " in *' auditd '*) ;; *) printf 'auditd: not measured: %s\n' "$audit_said" ;; esac
-printf 'bcc: %s\n\n' "${snoop_said:-ran}"
+  printf '| what | unit | %s |\n|---|---|%s\n' "$(IFS='|'; echo "${states[*]}" | sed 's/|/ | /g')" "$(printf -- '---|%.0s' "${states[@]}")"
+  for case in "${cases[@]}"; do
+    unit=ns
+    [ "${case%:*}" = redis ] && unit='GET /s'
+    [ "${case%:*}" = make ] && unit=s
+    printf '| %s, %s | %s |' "${case%:*}" "${case#*:}" "$unit"
+    for state in "${states[@]}"; do printf ' %s |' "$(median <"$work/$state.$case")"; done
+    printf '\n'
+  done
+  printf '\nMedian (range) of %s rounds; none and sensor interleaved, auditd after them. Other sensors on this machine meanwhile: %s.\n' "$rounds" "$others"
+  case " ${states[*]} " in *' auditd '*) ;; *) printf 'auditd: not measured: %s\n' "$audit_said" ;; esac
+  printf 'bcc: %s\n\n' "${snoop_said:-ran}"
+}
+others=$(pgrep -cx jinwu-agent || true)
+[ "$rounds" -eq 0 ] || costs
 
 # Loss, latency, memory, idle.
 cpu() { awk '{ print $14 + $15 }' "/proc/$agent/stat"; }
@@ -123,27 +127,31 @@ idle=$(cpu)
 sleep 10
 idle=$(bc <<<"scale=2; ($(cpu) - $idle) * 100 / $(getconf CLK_TCK) / 10")
 small=$(memory)
-# load NAME RATE: two producers in a container open files to write, RATE a second in all; 0 is as fast as it goes.
+# load NAME RATE open|delete: two producers in a container open files to write, or delete what is not there, RATE a
+# second in all; 0 is as fast as it goes.
 load() {
   local rate=$2 before after peak
   before=$(ask status | jq -r '"\(.events) \(.lost) \(.dropped)"')
-  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p1 >"$work/p1" &
-  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p2 >"$work/p2"
+  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p1 "$3" >"$work/p1" &
+  inside bench stimulus produce 100000 $((rate / 2)) /tmp/p2 "$3" >"$work/p2"
   wait $!
   peak=$(memory)
   sleep 4
   after=$(ask status | jq -r '"\(.events) \(.lost) \(.dropped)"')
   awk -v name="$1" -v asked="$rate" -v before="$before" -v after="$after" -v peak="$peak" '{ rate += $2 }
-    END { split(before, b, " "); split(after, a, " "); printf "| %s, %s | %d | %d | %.2f %% | %d | %.1f |\n", name, asked ? asked "/s" : "as fast as it goes", rate, a[1] - b[1], (a[2] - b[2]) / 2000, a[3] - b[3], peak / 1024 }' "$work/p1" "$work/p2" >>"$work/loss"
+    END { split(before, b, " "); split(after, a, " "); printf "| %s, %s | %d | %d | %.2f %% | %d | %.1f |\n", name, asked ? asked "/s" : "as fast as it goes", rate, a[1] - b[1], (a[2] - b[2]) / 2000, a[3] - b[3], peak / 1024 }' "$work/p1" "$work/p2" >>"$work/losses"
 }
-load 'written files judged (as shipped)' 0
+load 'files written, and judged' 0 open
 sensor_ends
 jq '. + {malware: "allow", drift: "allow"}' "$work/settings.json" >"$work/bare.json"
 gone jinwu-bench
 sensor loss --ledger --settings "$work/bare.json"
 container bench -- stimulus wait
 sleep 1
-for rate in 50000 100000 200000 0; do load 'not judged' $rate; done
+load 'files written, not judged' 0 open
+for rate in 50000 100000 200000 0; do load 'deletions' $rate delete; done
+printf '| load, 200,000 calls | calls /s | events told | lost by the kernel ring | records dropped | memory after, MiB |\n|---|---|---|---|---|---|\n'
+cat "$work/losses"
 sensor_ends
 # From the call to its alarm on disk: alarms are followed in the spool, whose ids hold the call's time in nanoseconds.
 sensor latency --settings "$work/settings.json"
@@ -162,11 +170,11 @@ perl -MTime::HiRes=time,sleep -e '
       }
     }
     sleep 0.0005;
-  }' "$data" >"$work/latency" &
+  }' "$data" >"$work/latencies" &
 agents+=($!)
 inside bench sh -c 'for i in $(seq 200); do /usr/bin/xmrig $i; usleep 20000; done'
 sleep 2
 sensor_ends
-sort -g "$work/latency" | awk '{ v[NR] = $1 } END { printf "\nAlarm on disk after the call: p50 %s ms, p99 %s ms, most %s ms (%d alarms)\n", v[int((NR + 1) / 2)], v[int(NR * .99 + .5)], v[NR], NR }'
+sort -g "$work/latencies" | awk '{ v[NR] = $1 } END { printf "\nAlarm on disk after the call: p50 %s ms, p99 %s ms, most %s ms (%d alarms)\n", v[int((NR + 1) / 2)], v[int(NR * .99 + .5)], v[NR], NR }'
 printf 'Idle: %s %% of a processor; memory (Pss) %s MiB.\n' "$idle" "$(bc <<<"scale=1; $small / 1024")"
 gone jinwu-bench

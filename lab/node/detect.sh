@@ -28,7 +28,7 @@ detect() {
   container plain -e KUBERNETES_SERVICE_HOST=10.96.0.1 -v /etc:/host/etc:ro -- stimulus all plain
   container privileged --privileged -- stimulus all privileged
   check 'every action was done' within_minute did_all plain privileged
-  inside plain tar cf /dev/null /opt/a
+  inside plain tar cf /dev/null opt/a
   script -qec "podman --cgroup-manager cgroupfs --runtime runc exec -it jinwu-plain sh -c true" /dev/null </dev/null >/dev/null || true
   on_host
   sleep 2
@@ -68,6 +68,6 @@ on_host() {
       PATH=$work/host:$PATH
       STIMULUS_ACTIONS=$PWD/lab/node/actions.tsv "$work/host/p$number" || true
       STIMULUS_ACTIONS=$PWD/lab/node/actions.tsv "$work/host/n$number" || true
-    )
+    ) >/dev/null 2>&1
   done <lab/node/actions.tsv
 }

@@ -28,9 +28,18 @@ clean() {
   umount "$work"/disk 2>/dev/null || true
   if [ "$status" -eq 0 ] || [ -z "${JINWU_KEEP:-}" ]; then rm -rf "$work"; else say "保留 / kept: $work"; fi
 }
+# Sensors of a run that was killed: their script is gone, and somebody else is their parent.
+clear_sensors() {
+  local folder
+  for folder in /proc/[0-9]*; do
+    tr '\0' ' ' 2>/dev/null <"$folder/cmdline" | grep -qF -- "--data ${TMPDIR:-/tmp}/jinwu-node." || continue
+    [ "$(awk '/^PPid:/ { print $2 }' "$folder/status" 2>/dev/null)" != 1 ] || kill "${folder#/proc/}" 2>/dev/null || true
+  done
+}
 trap clean EXIT
 trap 'exit 1' INT TERM
 clear_containers
+clear_sensors
 
 # check WHAT COMMAND…: a line each; a failure is counted, and what the command said is shown.
 check() {

@@ -325,8 +325,8 @@ static int loop(const char *what, double time, const char *path)
 	return 0;
 }
 
-/* `number` opens for writing of different files, at `rate` a second. */
-static int produce(unsigned long number, double rate, const char *folder)
+/* `number` opens for writing of different files, at `rate` a second; or deletions of what is not there. */
+static int produce(unsigned long number, double rate, const char *folder, const char *how)
 {
 	double begun = seconds();
 	char name[256];
@@ -336,6 +336,10 @@ static int produce(unsigned long number, double rate, const char *folder)
 			while (rate > 0 && (seconds() - begun) * rate < i)
 				sched_yield();
 		snprintf(name, sizeof(name), "%s/%lu", folder, i % 512);
+		if (!strcmp(how, "delete")) {
+			unlink(name);
+			continue;
+		}
 		int fd = open(name, O_RDWR | O_CREAT, 0644);
 		if (fd < 0)
 			return 1;
@@ -488,7 +492,7 @@ static int perform(int count, char **w)
 		return failed;
 	}
 	if (IS("loop", 2)) return loop(w[1], atof(w[2]), count > 3 ? w[3] : "");
-	if (IS("produce", 3)) return produce(strtoul(w[1], NULL, 10), atof(w[2]), w[3]);
+	if (IS("produce", 3)) return produce(strtoul(w[1], NULL, 10), atof(w[2]), w[3], count > 4 ? w[4] : "open");
 	if (IS("race", 2)) return race(w[1], atoi(w[2]));
 	if (IS("upload-server", 2)) return upload_server(w[1], w[2]);
 	if (IS("download", 3)) return download(w[1], w[2], w[3]);

@@ -66,6 +66,9 @@ pub(crate) struct Files {
     pub(crate) seen: std::sync::mpsc::Receiver<files::Seen>,
 }
 
+/// Since when, how many more came, and the last of them.
+type Repeated = (Instant, u32, Option<Box<(NodeEvent, Finding)>>);
+
 struct Engine {
     config: Config,
     judge: Judge,
@@ -81,7 +84,7 @@ struct Engine {
     /// What rules asked for, done after the event was told.
     todo: Vec<(NodeEvent, Finding)>,
     /// Equal alarms of the last minute: when the first was told, how many came since, and the last of them.
-    repeated: HashMap<u64, (Instant, u32, Option<Box<(NodeEvent, Finding)>>)>,
+    repeated: HashMap<u64, Repeated>,
     out: Vec<jinwu_node::protocol::Entry>,
     kept: Vec<jinwu_node::protocol::Entry>,
     files: Option<Files>,

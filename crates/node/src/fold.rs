@@ -29,12 +29,12 @@ impl Folder {
     /// The event, if it is the first of its kind within the window. One that is counted is told by [`Folder::sweep`].
     pub fn take(&mut self, event: NodeEvent) -> Option<NodeEvent> {
         let key = key(&event);
-        if let Some(counted) = self.known.get_mut(&key) {
-            if event.time - counted.since < WINDOW {
-                counted.count = counted.count.saturating_add(event.count);
-                counted.last = Some(Box::new(event));
-                return None;
-            }
+        if let Some(counted) = self.known.get_mut(&key)
+            && event.time - counted.since < WINDOW
+        {
+            counted.count = counted.count.saturating_add(event.count);
+            counted.last = Some(Box::new(event));
+            return None;
         }
         self.known.insert(key, Counted { since: event.time, last: None, count: 0 });
         Some(event)

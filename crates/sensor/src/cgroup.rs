@@ -41,7 +41,7 @@ pub fn place(path: &str) -> Place {
 
 fn pod(part: &str) -> Option<String> {
     let name = part.strip_suffix(".slice").unwrap_or(part);
-    let uid = name.rsplit_once("pod").map(|(before, uid)| (before, uid)).filter(|(before, _)| before.is_empty() || before.ends_with('-'))?.1;
+    let uid = name.rsplit_once("pod").filter(|(before, _)| before.is_empty() || before.ends_with('-'))?.1;
     let uid = uid.replace('_', "-");
     (uid.len() == 36 || uid.len() == 32).then_some(uid).filter(|u| u.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'))
 }

@@ -12,6 +12,9 @@ const ANCESTORS: usize = 10;
 /// How long a process that ended is remembered for what is still in the rings, nanoseconds.
 const LINGER: u64 = 2_000_000_000;
 
+/// A process and its ancestors.
+pub type Lineage = (Arc<Process>, Arc<[Arc<Process>]>);
+
 /// A process as long as it lives: pid and start, nanoseconds since boot.
 pub type Identity = (u32, u64);
 
@@ -44,7 +47,7 @@ impl Processes {
         self.known.is_empty()
     }
 
-    pub fn get(&self, identity: Identity) -> Option<(Arc<Process>, Arc<[Arc<Process>]>)> {
+    pub fn get(&self, identity: Identity) -> Option<Lineage> {
         self.known.get(&identity).map(|e| (e.process.clone(), e.ancestors.clone()))
     }
 

@@ -3,7 +3,7 @@
 use crate::capability::{Capabilities, lsm_listed};
 use crate::containers::{Containers, Known, Whose};
 use crate::hierarchy::Hierarchy;
-use crate::process::Processes;
+use crate::process::{Lineage, Processes};
 use crate::programs::{OpenSensorSkel, SensorSkel, SensorSkelBuilder};
 use crate::users::Users;
 use anyhow::{Context as _, Result};
@@ -60,9 +60,6 @@ pub enum Notice {
     /// A container's last cgroup is gone.
     Gone(Arc<jinwu_event::Container>),
 }
-
-/// A process and its ancestors.
-type Lineage = (Arc<jinwu_event::Process>, Arc<[Arc<jinwu_event::Process>]>);
 
 /// A record that waits for its container, with its process as it was then.
 struct Held {
