@@ -113,6 +113,7 @@ mod tests {
             file: None,
             socket: None,
             data: Vec::new(),
+            extra: None,
             process: Default::default(),
             ancestors: std::sync::Arc::from([]),
             tid: 1,

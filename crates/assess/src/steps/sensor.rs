@@ -70,6 +70,10 @@ async fn probe(field: &Field<'_>, log: &mut Log, name: &str, arguments: &[&str])
     let arguments: Vec<&str> = arguments.iter().map(|a| if *a == "POD" { "$(POD)" } else { *a }).collect();
     let mut spec = spec(&field.probe(), &arguments);
     spec["restartPolicy"] = json!("Never");
+    if let (Some("spread"), Some((node, _))) = (arguments.first().copied(), field.cluster.nodes.first()) {
+        // A node's sensor tells what spreads there.
+        spec["nodeSelector"] = json!({"kubernetes.io/hostname": node});
+    }
     spec["containers"][0]["env"] = json!([{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]);
     // The image has nothing but the program.
     spec["volumes"] = json!([{"name": "tmp", "emptyDir": {"medium": "Memory", "sizeLimit": "16Mi"}}]);
