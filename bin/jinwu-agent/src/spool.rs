@@ -78,7 +78,13 @@ impl Queue {
             if *segment == self.at.0 {
                 file.seek(SeekFrom::Start(self.at.1))?;
             }
-            count += BufReader::new(file).split(b'\n').filter(|l| l.as_ref().is_ok_and(|l| !l.is_empty())).count() as u64;
+            // Half a line at the end was never whole.
+            let mut reader = BufReader::new(file);
+            let mut line = Vec::new();
+            while reader.read_until(b'\n', &mut line)? > 0 {
+                count += u64::from(line.last() == Some(&b'\n'));
+                line.clear();
+            }
         }
         Ok(count)
     }
