@@ -1,3 +1,5 @@
+//! Prints what the sensor sees for some seconds: `watch [SECONDS] [node]`.
+
 use jinwu_event::Call;
 use jinwu_sensor::{Notice, Options, Sensor};
 fn main() -> anyhow::Result<()> {
