@@ -11,8 +11,8 @@ use jinwu_event::{Call, Container, NodeEvent, Verdict};
 use jinwu_node::judge::{Finding, Judge};
 use jinwu_node::record::{State, Writer, always};
 use jinwu_node::response::Command;
+use jinwu_node::settings::Modes;
 use jinwu_node::{Folder, Settings};
-use jinwu_sensor::process::Processes;
 use jinwu_sensor::files;
 use jinwu_sensor::{Notice, Options, Sensor, meter, respond};
 use serde_json::{Value, json};
@@ -106,12 +106,11 @@ pub(crate) fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_millis() as i64)
 }
 
-/// Runs until `stop`. `ready` hears once everything is attached, or why not.
+/// Runs until `stop`. `control` hears once everything is attached.
 ///
 /// # Errors
 /// The sensor cannot be started, or its rings cannot be read any more.
-#[allow(clippy::too_many_arguments)]
-pub(crate) fn run(config: Config, settings: Settings, generation: String, recorder: Recorder, counters: Arc<Counters>, files: Result<Files, String>, control: &Control, stop: &AtomicBool) -> Result<()> {
+pub(crate) fn run(config: Config, settings: Settings, recorder: Recorder, counters: Arc<Counters>, files: Result<Files, String>, control: &Control, stop: &AtomicBool) -> Result<()> {
     let secrets = jinwu_secrets::Scanner::new().context("the rules for secrets do not load")?;
     let (judge, warnings) = Judge::new(&jinwu_detect::content::node(), settings)?;
     for warning in warnings {
@@ -153,16 +152,16 @@ pub(crate) fn run(config: Config, settings: Settings, generation: String, record
         measured: BTreeMap::new(),
         mounts: meter::Mounts::find(),
         number: 0,
-        generation,
+        generation: String::new(),
     };
     let capabilities = serde_json::to_value(&sensor.capabilities)?;
     engine.own("sensor-started", json!({"version": env!("CARGO_PKG_VERSION"), "capabilities": capabilities}));
     tracing::info!(rung = ?sensor.capabilities.rung, kernel = sensor.capabilities.kernel, "the sensor sees");
-    sensor.untold(&mut |processes, notice| engine.take(processes, notice))?;
+    sensor.untold(&mut |notice| engine.take(notice))?;
     control.ready();
     let (mut measured, mut looked) = (Instant::now() - MEASURE, Instant::now());
     while !stop.load(Ordering::Relaxed) {
-        sensor.round(Duration::from_millis(20), &mut |processes, notice| engine.take(processes, notice))?;
+        sensor.round(Duration::from_millis(20), &mut |notice| engine.take(notice))?;
         engine.enforce(&sensor);
         engine.files(&mut sensor);
         engine.respond(&mut sensor);
@@ -204,7 +203,7 @@ fn start(config: &Config, judge: &Judge) -> Result<Sensor> {
 // === impl Engine ===
 
 impl Engine {
-    fn take(&mut self, _: &mut Processes, notice: Notice) {
+    fn take(&mut self, notice: Notice) {
         let event = match notice {
             Notice::Event(event) => *event,
             Notice::Root(container, pid) => {
@@ -250,6 +249,11 @@ impl Engine {
         }
     }
 
+    /// What holds for a container.
+    fn modes(&self, container: &Container) -> Modes {
+        self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image)
+    }
+
     fn losses(&mut self, sensor: &mut Sensor) {
         for loss in sensor.losses() {
             self.counters.lost.fetch_add(loss.count, Ordering::Relaxed);
@@ -260,13 +264,8 @@ impl Engine {
     }
 
     fn measure(&mut self, sensor: &Sensor) {
-        let mut first: HashMap<&str, (&Arc<Container>, Vec<u32>)> = HashMap::new();
-        let all: Vec<(u64, Arc<Container>)> = sensor.containers.all().map(|(id, c)| (id, c.clone())).collect();
-        for (_, container) in all.iter().filter(|(_, c)| !c.is_node()) {
-            first.entry(&container.id).or_insert((container, Vec::new()));
-        }
         let mut measured = BTreeMap::new();
-        for (id, (container, _)) in first {
+        for (id, container) in sensor.containers.known() {
             let Some(folder) = sensor.containers.folder(id) else { continue };
             let mut pids: Vec<u32> = respond::processes(&folder).into_iter().collect();
             pids.sort_unstable();
@@ -334,13 +333,12 @@ impl Engine {
                     sensor.want(judge.calls()).map_err(|e| format!("{e:#}"))?;
                     self.judge = judge;
                     self.generation = generation;
-                    let known: BTreeMap<String, Arc<Container>> = sensor.containers.all().filter(|(_, c)| !c.is_node()).map(|(_, c)| (c.id.clone(), c.clone())).collect();
                     self.held.clear();
-                    for container in known.into_values() {
+                    for container in sensor.containers.known().into_values() {
                         if let Some(pid) = sensor.containers.folder(&container.id).and_then(|f| respond::processes(&f).into_iter().min()) {
-                            self.hold(&container, pid);
+                            self.hold(container, pid);
                         }
-                        self.fresh.push(container);
+                        self.fresh.push(container.clone());
                     }
                     Ok(())
                 });

@@ -177,7 +177,7 @@ fn run(data: &Path, socket: &Path, options: Run) -> Result<()> {
     })?;
     let scope = if options.scope == "own" { own_scope() } else { options.scope };
     let config = engine::Config { node, scope, except: options.except, root: options.root, data: data.to_owned(), ring: options.ring << 20, no_lsm: options.no_lsm };
-    engine::run(config, settings, String::new(), recorder, counters, files, &control, &stop)?;
+    engine::run(config, settings, recorder, counters, files, &control, &stop)?;
     let _ = std::fs::remove_file(socket);
     let _ = recording.join();
     Ok(())

@@ -61,7 +61,7 @@ impl Scanner {
             Ok(Err(error)) => return Answer { key, sha256: String::new(), content: Content::Unjudged(format!("{error:#}")) },
             Err(error) => return Answer { key, sha256: String::new(), content: Content::Unjudged(error.to_string()) },
         };
-        let sha256 = jinwu_trust::sha256(&bytes).iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let sha256 = hex::encode(jinwu_trust::sha256(&bytes));
         if let Some(content) = self.known.lock().ok().and_then(|k| k.get(&sha256).cloned()) {
             return Answer { key, sha256, content };
         }

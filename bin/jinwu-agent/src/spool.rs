@@ -36,6 +36,8 @@ struct Queue {
     /// Where the reader is.
     at: (u64, u64),
     waiting: u64,
+    /// Of all segments.
+    bytes: u64,
     dirty: bool,
 }
 
@@ -66,8 +68,9 @@ impl Queue {
         let at = known.range(at.0..).next().map_or((last + 1, 0), |first| if *first == at.0 { at } else { (*first, 0) });
         // A fresh segment: the last one may end in half a line.
         let file = begin(&folder, last + 1)?;
-        let mut queue = Queue { folder, file, segment: last + 1, length: 0, at, waiting: 0, dirty: false };
+        let mut queue = Queue { folder, file, segment: last + 1, length: 0, at, waiting: 0, bytes: 0, dirty: false };
         queue.waiting = queue.count()?;
+        queue.bytes = segments(&queue.folder)?.iter().filter_map(|s| std::fs::metadata(name(&queue.folder, *s)).ok()).map(|m| m.len()).sum();
         Ok(queue)
     }
 
@@ -103,6 +106,7 @@ impl Queue {
             return Err(error);
         }
         self.length += lines.len() as u64;
+        self.bytes += lines.len() as u64;
         self.waiting += count;
         self.dirty = true;
         Ok(())
@@ -156,22 +160,25 @@ impl Queue {
         std::fs::write(&new, format!("{} {}\n", place.0, place.1))?;
         std::fs::rename(&new, &cursor)?;
         for done in segments(&self.folder)?.range(..place.0.min(self.segment)) {
-            let _ = std::fs::remove_file(name(&self.folder, *done));
+            let _ = self.remove(*done);
         }
         self.at = place;
         self.waiting = self.waiting.saturating_sub(lines);
         Ok(())
     }
 
-    fn bytes(&self) -> u64 {
-        let sizes = segments(&self.folder).unwrap_or_default();
-        sizes.iter().filter_map(|s| std::fs::metadata(name(&self.folder, *s)).ok()).map(|m| m.len()).sum()
+    fn remove(&mut self, segment: u64) -> std::io::Result<()> {
+        let path = name(&self.folder, segment);
+        let length = std::fs::metadata(&path)?.len();
+        std::fs::remove_file(&path)?;
+        self.bytes = self.bytes.saturating_sub(length);
+        Ok(())
     }
 
     /// Removes the oldest whole segment; answers how many records went with it, none if there is none.
     fn drop_oldest(&mut self) -> std::io::Result<Option<u64>> {
         let Some(oldest) = segments(&self.folder)?.first().copied().filter(|s| *s < self.segment) else { return Ok(None) };
-        std::fs::remove_file(name(&self.folder, oldest))?;
+        self.remove(oldest)?;
         if oldest < self.at.0 {
             return Ok(Some(0));
         }
@@ -207,7 +214,7 @@ impl Spool {
         let count = entries.len() as u64;
         match lane {
             Lane::Telemetry => {
-                while self.telemetry.bytes() + lines.len() as u64 > self.most {
+                while self.telemetry.bytes + lines.len() as u64 > self.most {
                     match self.telemetry.drop_oldest()? {
                         Some(dropped) => self.dropped += dropped,
                         None => break,
@@ -313,7 +320,7 @@ mod tests {
             let batch: Vec<Entry> = (0..500).map(|_| { id += 1; entry(id) }).collect();
             spool.append(Lane::Telemetry, &batch).unwrap();
         }
-        assert!(spool.telemetry.bytes() <= 20 << 20);
+        assert!(spool.telemetry.bytes <= 20 << 20);
         assert!(spool.dropped > 0);
         let mut seen = 0;
         loop {

@@ -66,7 +66,7 @@ impl Intake {
         let mut files = content::kubernetes();
         files.extend(settings.files.iter().map(|(name, text)| RuleFile { name, text }));
         let (mut set, _) = RuleSet::load(&files)?;
-        let modes = modes(&set, settings);
+        let modes = set.modes(&settings.modes);
         // What is at 放行 need not be evaluated at all.
         for (name, mode) in &modes {
             if *mode == Mode::Allow {
@@ -150,13 +150,7 @@ impl Intake {
         }
         record = record.with("tags", hit.tags.to_vec());
         if let Some(g) = hit.guidance {
-            record = record
-                .with("finding", format!("{} / {}", g.title.zh, g.title.en))
-                .with("description", g.description.to_string())
-                .with("advice", g.advice.to_string())
-                .with("clauses", g.clauses.iter().map(ToString::to_string).collect::<Vec<_>>())
-                .with("techniques", g.techniques.clone())
-                .with("grade", serde_json::to_value(g.grade).unwrap_or_default());
+            record = g.tell(record);
         }
         if mode == Mode::Block {
             match protected(e) {
@@ -194,18 +188,6 @@ pub fn protected(e: &AuditEvent<'_>) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// By name: what holds for every rule and sequence.
-fn modes(set: &RuleSet, settings: &RuleSettings) -> BTreeMap<String, Mode> {
-    let rules = set.rules().iter().map(|r| (&r.name, &r.tags, r.guidance.as_ref(), r.enabled));
-    let sequences = set.sequences().iter().map(|s| (&s.name, &s.tags, s.guidance.as_ref(), s.enabled));
-    let of = |(name, tags, guidance, enabled): (&String, &Vec<String>, Option<&Guidance>, bool)| {
-        let own = settings.modes.get(name).or_else(|| tags.iter().find_map(|t| settings.modes.get(&format!("tag:{t}"))));
-        let shipped = if enabled { guidance.map_or(Mode::Alert, |g| g.mode.min(Mode::Alert)) } else { Mode::Allow };
-        (name.clone(), own.copied().unwrap_or(shipped))
-    };
-    rules.map(of).chain(sequences.map(of)).collect()
 }
 
 /// FNV-1a: short names for rules in ids.

@@ -5,7 +5,7 @@
 use crate::loader::Reader;
 use crate::problem::{Place, Report};
 use crate::yaml::Node;
-use jinwu_model::{ClauseId, Grade, Mode, Text};
+use jinwu_model::{ClauseId, Grade, Mode, Record, Text};
 use serde::Serialize;
 
 /// Title, description, advice, technique, grade, clauses and mode of a rule.
@@ -30,6 +30,17 @@ const KEYS: &[&str] = &["title", "description", "advice", "attack", "grade", "cl
 // === impl Guidance ===
 
 impl Guidance {
+    /// The record of a hit, with what there is to say about it.
+    pub fn tell(&self, record: Record) -> Record {
+        record
+            .with("finding", format!("{} / {}", self.title.zh, self.title.en))
+            .with("description", self.description.to_string())
+            .with("advice", self.advice.to_string())
+            .with("clauses", self.clauses.iter().map(ToString::to_string).collect::<Vec<_>>())
+            .with("techniques", self.techniques.clone())
+            .with("grade", serde_json::to_value(self.grade).unwrap_or_default())
+    }
+
     /// Reads the member `jinwu` of a rule or sequence; `None` when there is none or it is wrong.
     pub(crate) fn read(reader: &Reader<'_>, desc: &str, report: &mut Report) -> Option<Guidance> {
         let node = reader.node.get("jinwu")?;

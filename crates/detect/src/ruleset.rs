@@ -10,7 +10,8 @@ use crate::output::Output;
 use crate::problem::{Place, Problem, Problems};
 use crate::program::{NodeId, Program};
 use crate::sequence::Sequence;
-use std::collections::{BTreeSet, HashMap};
+use jinwu_model::Mode;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Falco's priorities, most urgent first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -128,6 +129,19 @@ impl RuleSet {
     /// All sequences, in order of definition.
     pub fn sequences(&self) -> &[Sequence] {
         &self.sequences
+    }
+
+    /// By name, what holds for every rule and sequence: what was set for it or for a group of it (`tag:…`), else what it is
+    /// shipped with, 告警 at most; 放行 for those their author switched off.
+    pub fn modes(&self, set: &BTreeMap<String, Mode>) -> BTreeMap<String, Mode> {
+        let rules = self.rules.iter().map(|r| (&r.name, &r.tags, r.guidance.as_ref(), r.enabled));
+        let sequences = self.sequences.iter().map(|s| (&s.name, &s.tags, s.guidance.as_ref(), s.enabled));
+        let of = |(name, tags, guidance, enabled): (&String, &Vec<String>, Option<&Guidance>, bool)| {
+            let own = set.get(name).or_else(|| tags.iter().find_map(|t| set.get(&format!("tag:{t}"))));
+            let shipped = if enabled { guidance.map_or(Mode::Alert, |g| g.mode.min(Mode::Alert)) } else { Mode::Allow };
+            (name.clone(), own.copied().unwrap_or(shipped))
+        };
+        rules.map(of).chain(sequences.map(of)).collect()
     }
 
     /// Switches a rule or sequence; false when there is none of this name.

@@ -43,7 +43,7 @@ impl Judge {
         let mut files = shipped.to_vec();
         files.extend(settings.files.iter().map(|(name, text)| RuleFile { name, text }));
         let (mut set, warnings) = RuleSet::load(&files)?;
-        let modes = modes(&set, &settings);
+        let modes = set.modes(&settings.modes);
         for (name, mode) in &modes {
             // A rule its author switched off is on where somebody gave it a mode.
             set.set_enabled(name, *mode != Mode::Allow);
@@ -115,15 +115,4 @@ fn responses(settings: &Settings, rule: &str, mode: Mode) -> BTreeSet<Response> 
         None if mode == Mode::Block => BTreeSet::from([Response::Kill]),
         None => BTreeSet::new(),
     }
-}
-
-fn modes(set: &RuleSet, settings: &Settings) -> BTreeMap<String, Mode> {
-    let rules = set.rules().iter().map(|r| (&r.name, &r.tags, r.guidance.as_ref(), r.enabled));
-    let sequences = set.sequences().iter().map(|s| (&s.name, &s.tags, s.guidance.as_ref(), s.enabled));
-    let of = |(name, tags, guidance, enabled): (&String, &Vec<String>, Option<&Guidance>, bool)| {
-        let own = settings.modes.get(name).or_else(|| tags.iter().find_map(|t| settings.modes.get(&format!("tag:{t}"))));
-        let shipped = if enabled { guidance.map_or(Mode::Alert, |g| g.mode.min(Mode::Alert)) } else { Mode::Allow };
-        (name.clone(), own.copied().unwrap_or(shipped))
-    };
-    rules.map(of).chain(sequences.map(of)).collect()
 }

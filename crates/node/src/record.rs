@@ -271,13 +271,7 @@ impl Writer {
             .with("tags", finding.tags.clone());
         alarm.action = "rule-hit".into();
         if let Some(g) = &finding.guidance {
-            alarm = alarm
-                .with("finding", format!("{} / {}", g.title.zh, g.title.en))
-                .with("description", g.description.to_string())
-                .with("advice", g.advice.to_string())
-                .with("clauses", g.clauses.iter().map(ToString::to_string).collect::<Vec<_>>())
-                .with("techniques", g.techniques.clone())
-                .with("grade", serde_json::to_value(g.grade).unwrap_or_default());
+            alarm = g.tell(alarm);
         }
         let stopped = matches!(event.verdict, Verdict::Denied | Verdict::Killed) || done.iter().any(|(r, result)| *r != Response::Snapshot && result.is_ok());
         if !done.is_empty() {

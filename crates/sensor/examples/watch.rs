@@ -11,7 +11,7 @@ fn main() -> anyhow::Result<()> {
     let start = std::time::Instant::now();
     let mut n = 0u64;
     while start.elapsed().as_secs() < seconds {
-        sensor.round(std::time::Duration::from_millis(10), &mut |_, notice| if let Notice::Event(e) = notice {
+        sensor.round(std::time::Duration::from_millis(10), &mut |notice| if let Notice::Event(e) = notice {
             n += 1;
             println!("{} {:?} [{} {}] {} ({}) uid {:?} {} -> {} {:?} {:?} {:?} x{}", e.container.short_id(), e.container.runtime, e.container.name, e.container.image, e.process.command_line().chars().take(60).collect::<String>(), e.ancestors.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join("<"), e.process.user, e.call.name(), e.result, e.paths, e.file.as_ref().map(|f| (f.path.clone(), f.layer)), e.socket.as_ref().map(|s| s.remote), e.count);
         })?;

@@ -57,7 +57,6 @@ struct Linux {
     namespaces: Vec<Namespace>,
     masked_paths: Vec<String>,
     readonly_paths: Vec<String>,
-    devices: Vec<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -65,7 +64,6 @@ struct Linux {
 struct Namespace {
     #[serde(rename = "type")]
     kind: String,
-    path: Option<String>,
 }
 
 /// Where else than in the usual places a bundle may lie: beside that of the process that started the container.
@@ -137,7 +135,6 @@ fn container(root: &Path, id: &str, bundle: &Path, config: Config) -> Container 
         resolved: true,
         ..Container::default()
     };
-    let _ = (&config.linux.devices, config.linux.namespaces.iter().filter_map(|n| n.path.as_ref()).count());
     let pod = |prefix: &str, name: &str, namespace: &str, uid: &str, sandbox: &str| {
         let of = |key: &str| annotation(&format!("{prefix}{key}"));
         (!of(name).is_empty()).then(|| Pod { name: of(name), namespace: of(namespace), uid: of(uid), sandbox: of(sandbox), labels: BTreeMap::new() })

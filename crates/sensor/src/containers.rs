@@ -180,10 +180,14 @@ impl Containers {
         paths.min_by_key(|p| p.len()).map(|p| self.mount.join(p.trim_start_matches('/')))
     }
 
+    /// Every container of this sensor's, once.
+    pub fn known(&self) -> std::collections::BTreeMap<&str, &Arc<Container>> {
+        self.cgroups.values().map(|c| &c.container).filter(|c| !c.is_node()).map(|c| (c.id.as_str(), c)).collect()
+    }
+
     /// The container whose id begins so, or whose name this is; none if there are several.
     pub fn find(&self, text: &str) -> Option<Arc<Container>> {
-        let all: std::collections::BTreeMap<&str, &Arc<Container>> =
-            self.cgroups.values().map(|c| &c.container).filter(|c| !c.is_node()).map(|c| (c.id.as_str(), c)).collect();
+        let all = self.known();
         let mut found = all.values().filter(|c| !text.is_empty() && (c.id.starts_with(text) || c.name == text));
         let first = found.next()?;
         found.next().is_none().then(|| Arc::clone(first))

@@ -103,6 +103,42 @@ fn open() -> Result<OpenSensorSkel<'static>> {
     SensorSkelBuilder::default().open(object).context("the kernel's programs cannot be opened")
 }
 
+/// Loads the programs: with security hooks where the kernel lists them and takes them, else without.
+fn load(options: &Options, hierarchy: &Hierarchy) -> Result<(SensorSkel<'static>, Capabilities)> {
+    let listed = if options.no_lsm { Err("switched off".to_owned()) } else { lsm_listed() };
+    let hooks = listed.and_then(|()| {
+        let mut open = settled(options, hierarchy).map_err(|e| format!("{e:#}"))?;
+        let missing = crate::enforce::prepare(&mut open, Path::new(crate::enforce::FOLDER)).map_err(|e| format!("{e:#}"))?;
+        // What hooks see needs no tracepoint that slows every call of the node.
+        open.progs.call_exit.set_autoload(false);
+        open.load().map(|skel| (skel, missing)).map_err(|e| format!("the kernel refuses them ({e})"))
+    });
+    let (skel, missing, lsm) = match hooks {
+        Ok((skel, missing)) => (skel, missing, Ok(())),
+        Err(why) => (settled(options, hierarchy)?.load().context("the kernel refuses the sensor's programs")?, Vec::new(), Err(why)),
+    };
+    let mut capabilities = Capabilities::new(lsm);
+    if !missing.is_empty() {
+        capabilities.note("hooks", false, format!("this kernel has no {}", missing.join(", ")));
+    }
+    if capabilities.lsm {
+        capabilities.note("setns, dup, memfd_create", false, "calls without a security hook are not seen: their consequences are, when the next program starts");
+    }
+    Ok((skel, capabilities))
+}
+
+/// The programs, opened, with their settings.
+fn settled(options: &Options, hierarchy: &Hierarchy) -> Result<OpenSensorSkel<'static>> {
+    let mut open = open()?;
+    let data = open.maps.rodata_data.as_mut().context("the programs have no settings")?;
+    data.agent = std::process::id();
+    data.hierarchy = hierarchy.controller;
+    data.hierarchy_id = hierarchy.id;
+    data.wake_at = u64::from(options.ring) / 8;
+    open.maps.telemetry.set_max_entries(options.ring)?;
+    Ok(open)
+}
+
 pub(crate) fn bytes_of(call: Call, fold: bool, node: bool, urgent: bool) -> [u8; 16] {
     let capture = call.capture();
     let number = (call as u16).to_ne_bytes();
@@ -157,36 +193,11 @@ impl Sensor {
     /// When even the lowest rung cannot be had: says what is missing.
     pub fn start(options: Options) -> Result<Self> {
         anyhow::ensure!(
-            std::path::Path::new("/sys/kernel/btf/vmlinux").exists(),
+            Path::new("/sys/kernel/btf/vmlinux").exists(),
             "this kernel has no type information (/sys/kernel/btf/vmlinux): the sensor needs Linux 5.8 or later built with CONFIG_DEBUG_INFO_BTF"
         );
         let hierarchy = Hierarchy::find()?;
-        let lsm = if options.no_lsm { Err("switched off".to_owned()) } else { lsm_listed() };
-        let mut capabilities = Capabilities::new(lsm);
-        let mut open = open()?;
-        {
-            let data = open.maps.rodata_data.as_mut().context("the programs have no settings")?;
-            data.agent = std::process::id();
-            data.hierarchy = hierarchy.controller;
-            data.hierarchy_id = hierarchy.id;
-            data.wake_at = u64::from(options.ring) / 8;
-        }
-        open.maps.telemetry.set_max_entries(options.ring)?;
-        let hooks = if capabilities.lsm { crate::enforce::prepare(&mut open, Path::new(crate::enforce::FOLDER)) } else { Ok(Vec::new()) };
-        match hooks {
-            Ok(missing) if capabilities.lsm => {
-                // What hooks see needs no tracepoint that slows every call of the node.
-                open.progs.call_exit.set_autoload(false);
-                if !missing.is_empty() {
-                    capabilities.note("hooks", false, format!("this kernel has no {}", missing.join(", ")));
-                }
-                capabilities.note("setns, dup, memfd_create", false, "calls without a security hook are not seen: their consequences are, when the next program starts");
-            }
-            Ok(_) => {}
-            Err(error) => capabilities = Capabilities::new(Err(format!("{error:#}"))),
-        }
-        let mut skel = open.load().context("the kernel refuses the sensor's programs")?;
-        fill_captures(&skel, &options)?;
+        let (mut skel, mut capabilities) = load(&options, &hierarchy)?;
         let batch = Arc::new(Mutex::new(Batch::default()));
         let reader = |batch: &Arc<Mutex<Batch>>| {
             let batch = batch.clone();
@@ -213,7 +224,7 @@ impl Sensor {
         let mut enforcer = None;
         if capabilities.lsm {
             let attached = crate::enforce::Enforcer::attach(&skel, Path::new(crate::enforce::FOLDER));
-            match attached.and_then(|e| observe(&skel, &options).map(|()| e)) {
+            match attached {
                 Ok(attached) => {
                     capabilities.pinned = true;
                     capabilities.note("survives", true, "what is refused stays refused while the sensor does not run");
@@ -222,6 +233,7 @@ impl Sensor {
                 Err(error) => return Err(error.context("the security hooks were loaded and cannot be attached; start with --no-lsm to go on without them")),
             }
         }
+        ask(&skel, &options, enforcer.is_some())?;
         match attach_dns(&skel, &hierarchy) {
             Ok(link) => {
                 capabilities.cgroup_hooks = true;
@@ -274,7 +286,7 @@ impl Sensor {
     /// The kernel refuses.
     pub fn want(&mut self, calls: BTreeSet<Call>) -> Result<()> {
         self.options.calls = calls;
-        if self.enforcer.is_some() { observe(&self.skel, &self.options) } else { fill_captures(&self.skel, &self.options) }
+        ask(&self.skel, &self.options, self.enforcer.is_some())
     }
 
     fn classify(&self, cgroup: u64, whose: Whose) {
@@ -283,17 +295,15 @@ impl Sensor {
             Whose::Container => 2,
             Whose::Foreign => 3,
         };
-        let mut value = [0u8; 16];
-        value[..4].copy_from_slice(&what.to_ne_bytes());
-        // What somebody decided about it already stays.
-        let _ = self.skel.maps.cgroups.update(&cgroup.to_ne_bytes(), &value, MapFlags::NO_EXIST);
+        // Where there is no room the kernel takes it for a container nobody knows yet.
+        let _ = self.skel.maps.cgroups.update(&cgroup.to_ne_bytes(), &what.to_ne_bytes(), MapFlags::ANY);
     }
 
     /// Waits at most `wait` and tells what came. Urgent records wake it.
     ///
     /// # Errors
     /// When the rings cannot be read any more.
-    pub fn round(&mut self, wait: Duration, tell: &mut dyn FnMut(&mut Processes, Notice)) -> Result<usize> {
+    pub fn round(&mut self, wait: Duration, tell: &mut dyn FnMut(Notice)) -> Result<usize> {
         self.urgent.poll(wait).or_else(|e| if e.kind() == libbpf_rs::ErrorKind::Interrupted { Ok(()) } else { Err(e) })?;
         // Telemetry first: what it tells of a process that began is in the urgent ring by then.
         let read = self.telemetry.consume_raw_n(ROUND);
@@ -328,7 +338,7 @@ impl Sensor {
     ///
     /// # Errors
     /// The kernel's list cannot be read.
-    pub fn untold(&mut self, tell: &mut dyn FnMut(&mut Processes, Notice)) -> Result<()> {
+    pub fn untold(&mut self, tell: &mut dyn FnMut(Notice)) -> Result<()> {
         let Some(enforcer) = &self.enforcer else { return Ok(()) };
         for record in enforcer.untold()? {
             self.take(&record, None, tell);
@@ -344,7 +354,7 @@ impl Sensor {
     }
 
     /// What waited for containers that are known now, or have been waited for long enough.
-    fn release(&mut self, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+    fn release(&mut self, tell: &mut dyn FnMut(Notice)) {
         let waiting: Vec<u64> = self.held.keys().copied().collect();
         for cgroup in waiting {
             let Some(records) = self.held.get(&cgroup) else { continue };
@@ -357,7 +367,7 @@ impl Sensor {
         }
     }
 
-    fn take(&mut self, bytes: &[u8], held: Option<Lineage>, tell: &mut dyn FnMut(&mut Processes, Notice)) {
+    fn take(&mut self, bytes: &[u8], held: Option<Lineage>, tell: &mut dyn FnMut(Notice)) {
         let Some((record, call)) = Record::read(bytes).and_then(|r| Call::of(r.head.call).map(|c| (r, c))) else {
             self.unreadable += 1;
             return;
@@ -393,7 +403,7 @@ impl Sensor {
             }
             if let Some(gone) = self.containers.removed(head.cgroup) {
                 self.users.forget(&gone.id);
-                tell(&mut self.processes, Notice::Gone(gone));
+                tell(Notice::Gone(gone));
             }
             return;
         }
@@ -432,7 +442,7 @@ impl Sensor {
         // What a runtime does before the container's own program starts is the node's doing.
         let container = if sets_up(&process, &ancestors) {
             if call == Call::PivotRoot && head.result == 0 && !container.is_node() {
-                tell(&mut self.processes, Notice::Root(container, head.pid));
+                tell(Notice::Root(container, head.pid));
             }
             self.containers.node()
         } else {
@@ -450,12 +460,11 @@ impl Sensor {
         if call == Call::Procexit && !waited {
             self.processes.exited(&record);
         }
-        tell(&mut self.processes, Notice::Event(Box::new(event)));
+        tell(Notice::Event(Box::new(event)));
     }
 
-    /// An event of what fanotify saw: a file that was written, or a refused start or read of one. None where nobody knows
-    /// the process.
-    pub fn event_of(&mut self, seen: &crate::files::Seen, container: &Arc<jinwu_event::Container>) -> Option<NodeEvent> {
+    /// An event of what fanotify saw: a file that was written, or a refused start or read of one.
+    pub fn event_of(&mut self, seen: &crate::files::Seen, container: &Arc<jinwu_event::Container>) -> NodeEvent {
         let wrote = matches!(seen.what, crate::files::What::Written | crate::files::What::Malicious(_));
         let started = self.processes.started(seen.pid).unwrap_or_default();
         let (process, ancestors) = self.processes.get((seen.pid, started)).unwrap_or_else(|| {
@@ -463,31 +472,17 @@ impl Sensor {
             (Arc::new(process), Arc::from([]))
         });
         self.number += 1;
-        Some(NodeEvent {
-            number: self.number,
-            time: if wrote { seen.written } else { clock_now() },
-            host: self.host.clone(),
-            call: if wrote { Call::Written } else { Call::Execve },
-            result: if wrote { 0 } else { -1 },
-            args: [0; 6],
-            texts: [None, None],
-            paths: [Some(seen.path.clone()), None],
-            target: None,
-            file: Some(jinwu_event::File { path: Some(seen.path.clone()), inode: seen.inode, written: true, layer: jinwu_event::Layer::Upper, mode: 0o100_644, ..jinwu_event::File::default() }),
-            socket: None,
-            data: Vec::new(),
-            extra: None,
-            tid: process.pid,
-            process,
-            ancestors,
-            container: container.clone(),
-            origin: Origin::Fanotify,
-            verdict: if wrote { jinwu_event::Verdict::Passed } else { jinwu_event::Verdict::Denied },
-            created: false,
-            io_uring: false,
-            compat: false,
-            count: 1,
-        })
+        let (call, time) = if wrote { (Call::Written, seen.written) } else { (Call::Execve, clock_now()) };
+        let mut event = NodeEvent::bare(call, Who { process, ancestors, container: container.clone() }, time, self.host.clone());
+        event.number = self.number;
+        event.paths[0] = Some(seen.path.clone());
+        event.file =
+            Some(jinwu_event::File { path: Some(seen.path.clone()), inode: seen.inode, written: true, layer: jinwu_event::Layer::Upper, mode: 0o100_644, ..jinwu_event::File::default() });
+        event.origin = Origin::Fanotify;
+        if !wrote {
+            (event.result, event.verdict) = (-1, jinwu_event::Verdict::Denied);
+        }
+        event
     }
 
     /// Losses since they were asked for last.
@@ -501,11 +496,7 @@ impl Sensor {
             losses.push(Loss {
                 container: self.containers.all().find(|(id, _)| *id == number(0, 8)).map_or_else(String::new, |(_, c)| c.id.clone()),
                 call: Call::of(number(8, 2) as u16),
-                reason: match number(10, 2) {
-                    1 => "ring-full",
-                    2 => "rate",
-                    _ => "unknown",
-                },
+                reason: if number(10, 2) == 1 { "ring-full" } else { "unknown" },
                 count: value.try_into().map_or(0, u64::from_ne_bytes),
             });
         }
@@ -546,25 +537,23 @@ fn attach_dns(skel: &SensorSkel<'static>, hierarchy: &Hierarchy) -> Result<libbp
     Ok(skel.progs.dns_asked.attach_cgroup(folder.as_raw_fd())?)
 }
 
-/// Has security hooks tell what is wanted.
-fn observe(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
-    let wanted: BTreeSet<Call> = Call::ALL.iter().copied().filter(|c| options.wants(*c)).collect();
-    crate::enforce::observe(&skel.maps.wants, &wanted, &options.node_calls, folds)
-}
-
 /// Equal ones within a second are told as one.
 fn folds(call: Call) -> bool {
     matches!(call.class(), Class::File) || matches!(call, Call::Connect | Call::Sendto)
 }
 
-fn fill_captures(skel: &SensorSkel<'static>, options: &Options) -> Result<()> {
+/// Has the kernel tell what is wanted: by system calls, whose numbers also say which call a hook saw, and by hooks.
+fn ask(skel: &SensorSkel<'static>, options: &Options, hooks: bool) -> Result<()> {
     for call in Call::ALL.iter().copied() {
         let number = if cfg!(target_arch = "aarch64") { call.aarch64() } else { call.x86_64() };
         let Some(number) = number else { continue };
-        let fold = folds(call);
         let urgent = matches!(call.class(), Class::Credential | Class::Namespace | Class::Kernel | Class::Trace);
-        let value = if options.wants(call) { bytes_of(call, fold, options.node_calls.contains(&call), urgent) } else { [0; 16] };
+        let value = if options.wants(call) { bytes_of(call, folds(call), options.node_calls.contains(&call), urgent) } else { [0; 16] };
         skel.maps.captures.update(&u32::from(number).to_ne_bytes(), &value, MapFlags::ANY)?;
+    }
+    if hooks {
+        let wanted = Call::ALL.iter().copied().filter(|c| options.wants(*c)).collect();
+        crate::enforce::observe(&skel.maps.wants, &wanted, &options.node_calls, folds)?;
     }
     Ok(())
 }

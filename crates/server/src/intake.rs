@@ -5,6 +5,10 @@
 //! of every sender are known: from memory, and after a start from the ledger itself. There is no
 //! second store that could disagree with it.
 
+use crate::api::ApiError;
+use axum::body::Body;
+use bytes::Bytes;
+use http::StatusCode;
 use jinwu_ledger::{Ledger, LedgerError, Query};
 use jinwu_model::{Kind, Outcome, Record, Subject};
 use parking_lot::Mutex;
@@ -12,7 +16,23 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 use tokio::sync::{OnceCell, Semaphore};
+
+/// A request's body, of `most` bytes at most.
+pub(crate) async fn whole(body: Body, most: usize) -> Result<Bytes, ApiError> {
+    axum::body::to_bytes(body, most).await.map_err(|_| {
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("请求体超过 {most} 字节或中断 / the body is larger than {most} bytes or broke off"))
+    })
+}
+
+/// The same, that arrives within `patience`.
+pub(crate) async fn body(body: Body, most: usize, patience: Duration) -> Result<Bytes, ApiError> {
+    tokio::time::timeout(patience, whole(body, most)).await.unwrap_or_else(|_| {
+        let message = format!("请求体在 {} 秒内未到齐 / the body did not arrive within {0} s", patience.as_secs());
+        Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message))
+    })
+}
 
 /// Records of the ledger read back at a start to find ids.
 const LOOK_BACK: u64 = 200_000;

@@ -96,11 +96,8 @@ impl Engine {
                 std::fs::create_dir_all(&place)?;
                 let name = format!("{}-{}.json", container.short_id(), decision.replace('/', "_"));
                 jinwu_trust::files::write(&place.join(&name), text.as_bytes(), 0o600)?;
-                let digest: String = jinwu_trust::sha256(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect();
-                let said = json!({"file": name, "sha256": digest, "processes": evidence.processes.len(), "connections": evidence.connections.len(), "changed": evidence.changed.len(), "cut": evidence.cut});
-                self.number += 1;
-                let entry = self.writer.own(&self.config.node, "evidence", json!({"container": id, "decision": decision, "evidence": said}), now(), self.number);
-                self.kept.push(entry);
+                let said = json!({"file": name, "sha256": hex::encode(jinwu_trust::sha256(text.as_bytes())), "processes": evidence.processes.len(), "connections": evidence.connections.len(), "changed": evidence.changed.len(), "cut": evidence.cut});
+                self.own("evidence", json!({"container": id, "decision": decision, "evidence": said}));
                 Ok(name)
             }
             Response::Kill => {

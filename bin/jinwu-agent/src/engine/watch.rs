@@ -19,8 +19,7 @@ impl Engine {
         if event.call != Call::Execve || event.failed() || container.is_node() || container.name == "POD" || !self.started.insert(container.id.clone()) {
             return None;
         }
-        let namespace = container.pod.as_ref().map_or("", |p| p.namespace.as_str());
-        let mode = self.judge.settings().of(namespace, &container.image).privileged;
+        let mode = self.modes(container).privileged;
         let privileged = container.privileged == Some(true);
         if mode == Mode::Allow || !(privileged || event.process.uid == 0) {
             return None;
@@ -65,7 +64,7 @@ impl Engine {
         let fresh = std::mem::take(&mut self.fresh);
         let Some(enforcer) = &sensor.enforcer else { return };
         for container in fresh {
-            let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+            let modes = self.modes(&container);
             let of = |mode: Mode| match mode {
                 Mode::Allow => jinwu_sensor::enforce::Mode::Allow,
                 Mode::Alert => jinwu_sensor::enforce::Mode::Alarm,
@@ -83,7 +82,7 @@ impl Engine {
     /// Watches the file systems of a container.
     pub(super) fn hold(&mut self, container: &Container, pid: u32) {
         let Some(files) = &self.files else { return };
-        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+        let modes = self.modes(container);
         let hold = Hold { drift: modes.drift, malware: modes.malware };
         if modes.drift == Mode::Allow && modes.malware == Mode::Allow {
             // What is marked already stays so, and lets everything pass.
@@ -113,7 +112,7 @@ impl Engine {
             Layer::Outside | Layer::Memfd => true,
             Layer::Lower | Layer::Unknown => false,
         };
-        let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+        let modes = self.modes(container);
         if !drifted || modes.drift == Mode::Allow {
             return None;
         }
@@ -136,8 +135,8 @@ impl Engine {
         let seen: Vec<files::Seen> = files.seen.try_iter().take(4096).collect();
         for seen in seen {
             let Some(container) = sensor.containers.find(&seen.container) else { continue };
-            let Some(event) = sensor.event_of(&seen, &container) else { continue };
-            let modes = self.judge.settings().of(container.pod.as_ref().map_or("", |p| p.namespace.as_str()), &container.image);
+            let event = sensor.event_of(&seen, &container);
+            let modes = self.modes(&container);
             let name = event.number;
             let finding = |rule: &str, mode: Mode, output: String, responses: BTreeSet<Response>| Finding {
                 rule: rule.into(),

@@ -35,7 +35,6 @@ struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 16 << 20); } te
 /* Records lost, by container, call and reason. */
 struct loss_key { __u64 cgroup; __u16 call; __u16 reason; __u32 spare; };
 #define LOSS_FULL 1
-#define LOSS_RATE 2
 MAP(losses, BPF_MAP_TYPE_LRU_HASH, struct loss_key, __u64, 4096);
 
 /* Calls whose records are wanted, by number of the system call. */
@@ -54,7 +53,7 @@ struct capture {
 	/* Equal ones within a second count as one. */
 	__u8 fold;
 	__u8 urgent;
-	__u8 flags_at;
+	__u8 spare;
 };
 #define NO_ARGUMENT 255
 #define CALLS_MAX 512
@@ -68,15 +67,7 @@ MAP(wants, BPF_MAP_TYPE_ARRAY, __u32, struct wanted, 256);
 #define CGROUP_CONTAINER 2
 /* Another sensor's: nothing of it is told. */
 #define CGROUP_FOREIGN 3
-struct cgroup_info {
-	__u32 what;
-	/* Policies that hold there: DENY_*, ALARM_* of enforce.bpf.h. */
-	__u32 policy;
-	/* Device of the container's root file system. */
-	__u32 root_device;
-	/* Nobody may connect but to what is on the list. */
-	__u32 isolated;
-};
+struct cgroup_info { __u32 what; };
 MAP(cgroups, BPF_MAP_TYPE_LRU_HASH, __u64, struct cgroup_info, 16384);
 
 /* Equal calls within a window, counted. */

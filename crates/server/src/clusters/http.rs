@@ -5,7 +5,7 @@ use super::records::{self, Batch};
 use super::{blocks, bundle, images, recheck};
 use crate::api::{ApiError, bearer};
 use crate::app::App;
-use crate::intake::BatchError;
+use crate::intake::{self, BatchError};
 use axum::Json;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Query, State};
@@ -98,7 +98,7 @@ async fn image(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr
 
 async fn know(app: &App, peer: SocketAddr, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
     let cluster = authenticate(app, peer, headers).await?;
-    let bytes = read(body, MAX_QUESTION).await?;
+    let bytes = intake::whole(body, MAX_QUESTION).await?;
     let question: ImageQuestion =
         serde_json::from_slice(&bytes).map_err(|e| ApiError::invalid(format!("请求体不是镜像问题 / the body is no question about an image: {e}")))?;
     if question.platform.as_deref().is_some_and(|p| !is_platform(p)) {
@@ -117,13 +117,9 @@ async fn take(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAddr>
         Err(error) => return error.into_response(),
     };
     let permit = app.clusters.windows.room(BATCHES).acquire_owned().await;
-    let bytes = match tokio::time::timeout(PATIENCE, read(body, MAX_RECORDS)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => return error.into_response(),
-        Err(_) => {
-            let message = format!("请求体在 {} 秒内未到齐 / the body did not arrive within {0} s", PATIENCE.as_secs());
-            return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message).into_response();
-        }
+    let bytes = match intake::body(body, MAX_RECORDS, PATIENCE).await {
+        Ok(bytes) => bytes,
+        Err(error) => return error.into_response(),
     };
     // Carried through even when the gate goes away: what is durable is then known as such.
     let work = tokio::spawn(async move {
@@ -196,7 +192,7 @@ async fn issuer(State(app): State<App>, ConnectInfo(peer): ConnectInfo<SocketAdd
 }
 
 async fn question<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = read(body, MAX_QUESTION).await?;
+    let bytes = intake::whole(body, MAX_QUESTION).await?;
     serde_json::from_slice(&bytes).map_err(|e| ApiError::invalid(format!("请求体不符 / the body does not fit: {e}")))
 }
 
@@ -222,12 +218,6 @@ async fn authenticate(app: &App, peer: SocketAddr, headers: &HeaderMap) -> Resul
         "bad-secret",
         "集群密钥缺失或无效;由系统管理员以 jinwu cluster secret 重新签发 / the cluster's secret is missing or wrong; the system administrator issues a new one with jinwu cluster secret",
     ))
-}
-
-async fn read(body: Body, most: usize) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(body, most).await.map_err(|_| {
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("请求体超过 {most} 字节或中断 / the body is larger than {most} bytes or broke off"))
-    })
 }
 
 /// `os/architecture[/variant]`.

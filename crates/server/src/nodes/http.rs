@@ -5,7 +5,7 @@ use super::NodeError;
 use super::records::{self, Batch};
 use crate::api::ApiError;
 use crate::app::App;
-use crate::intake::BatchError;
+use crate::intake::{self, BatchError};
 use crate::listen::PeerCertificate;
 use axum::Json;
 use axum::body::Body;
@@ -123,13 +123,9 @@ async fn take(State(app): State<App>, ConnectInfo(peer): Peer, request: Request)
         Err(error) => return error.into_response(),
     };
     let permit = app.nodes.windows.room(BATCHES).acquire_owned().await;
-    let bytes = match tokio::time::timeout(PATIENCE, read(body, MAX_RECORDS)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(error)) => return error.into_response(),
-        Err(_) => {
-            let message = format!("请求体在 {} 秒内未到齐 / the body did not arrive within {0} s", PATIENCE.as_secs());
-            return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too-slow", message).into_response();
-        }
+    let bytes = match intake::body(body, MAX_RECORDS, PATIENCE).await {
+        Ok(bytes) => bytes,
+        Err(error) => return error.into_response(),
     };
     carried(tokio::spawn(async move {
         let _permit = permit;
@@ -228,12 +224,7 @@ fn unrecordable(error: jinwu_ledger::LedgerError) -> ApiError {
 }
 
 async fn question<T: serde::de::DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = tokio::time::timeout(PATIENCE, read(body, MAX_QUESTION)).await.map_err(ApiError::unavailable)??;
+    let bytes = tokio::time::timeout(PATIENCE, intake::whole(body, MAX_QUESTION)).await.map_err(ApiError::unavailable)??;
     serde_json::from_slice(&bytes).map_err(|e| ApiError::invalid(format!("请求体不符 / the body does not fit: {e}")))
 }
 
-async fn read(body: Body, most: usize) -> Result<bytes::Bytes, ApiError> {
-    axum::body::to_bytes(body, most).await.map_err(|_| {
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", format!("请求体超过 {most} 字节或中断 / the body is larger than {most} bytes or broke off"))
-    })
-}

@@ -1,38 +1,11 @@
 //! What containers use, as their sensors measure it, with a day of history at growing steps. In memory: it begins anew
 //! with the server.
 
+use jinwu_event::Use;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{HashMap, VecDeque};
-
-/// A moment of a container as a sensor tells it. What its kernel does not tell is absent.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Use {
-    /// Nanoseconds of processor time since it started.
-    pub cpu: Option<u64>,
-    /// Processors it may use.
-    pub cpu_limit: Option<f64>,
-    pub throttled: Option<u64>,
-    /// Nanoseconds.
-    pub throttled_time: Option<u64>,
-    /// Bytes.
-    pub memory: Option<u64>,
-    pub memory_limit: Option<u64>,
-    pub oom_kills: Option<u64>,
-    pub pids: Option<u64>,
-    pub pids_limit: Option<u64>,
-    pub read_bytes: Option<u64>,
-    pub write_bytes: Option<u64>,
-    pub read_operations: Option<u64>,
-    pub write_operations: Option<u64>,
-    pub received_bytes: Option<u64>,
-    pub received_packets: Option<u64>,
-    pub sent_bytes: Option<u64>,
-    pub sent_packets: Option<u64>,
-    pub host_network: bool,
-}
 
 /// A container as a sensor tells it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -103,15 +76,11 @@ fn or_none<'de, D: serde::Deserializer<'de>>(from: D) -> Result<String, D::Error
     Ok(Option::<String>::deserialize(from)?.unwrap_or_default())
 }
 
-// === impl Use ===
-
-impl Use {
-    fn kept(&self) -> [Option<u64>; KEPT.len()] {
-        [
-            self.cpu, self.throttled, self.throttled_time, self.memory, self.oom_kills, self.pids, self.read_bytes, self.write_bytes,
-            self.read_operations, self.write_operations, self.received_bytes, self.received_packets, self.sent_bytes, self.sent_packets,
-        ]
-    }
+fn kept(used: &Use) -> [Option<u64>; KEPT.len()] {
+    [
+        used.cpu, used.throttled, used.throttled_time, used.memory, used.oom_kills, used.pids, used.read_bytes, used.write_bytes,
+        used.read_operations, used.write_operations, used.received_bytes, used.received_packets, used.sent_bytes, used.sent_packets,
+    ]
 }
 
 // === impl Measured ===
@@ -166,7 +135,7 @@ impl Container {
     }
 
     fn take(&mut self, now: Measured, time: i64) {
-        let point = Point { time, numbers: now.used.kept().map(|n| n.unwrap_or(ABSENT)) };
+        let point = Point { time, numbers: kept(&now.used).map(|n| n.unwrap_or(ABSENT)) };
         for (queue, (step, most)) in self.steps.iter_mut().zip(STEPS) {
             match queue.back_mut() {
                 Some(last) if last.time.div_euclid(step) == time.div_euclid(step) => last.replace(&point),

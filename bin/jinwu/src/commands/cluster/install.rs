@@ -43,6 +43,24 @@ pub(super) async fn install(common: &Common, a: Arguments) -> anyhow::Result<Exi
     Ok(ExitCode::SUCCESS)
 }
 
+/// How what is installed comes to the server, and nodes to its image.
+pub(super) struct Way {
+    pub(super) url: String,
+    /// PEM.
+    pub(super) authority: String,
+    pub(super) pull_secret: Option<String>,
+}
+
+/// `server` is this installation's by default; `pull` is a docker configuration file.
+pub(super) fn way(common: &Common, server: Option<String>, pull: Option<PathBuf>) -> anyhow::Result<Way> {
+    let read = |path: PathBuf| std::fs::read_to_string(&path).with_context(|| path.display().to_string());
+    Ok(Way {
+        url: server.map_or_else(|| own_address(common), Ok)?,
+        authority: read(common.data.join("tls").join("ca.crt"))?,
+        pull_secret: pull.map(read).transpose()?,
+    })
+}
+
 /// What to install, with a secret of now; without one the cluster is only registered, if it is not.
 pub(super) async fn prepare(common: &Common, a: Arguments, with_secret: bool) -> anyhow::Result<Installation> {
     anyhow::ensure!(
@@ -50,13 +68,7 @@ pub(super) async fn prepare(common: &Common, a: Arguments, with_secret: bool) ->
         "--image {}:须带摘要,否则集群冷启动时无从核对 / needs a digest (…@sha256:…): a cluster that starts cold has nobody to ask",
         a.image
     );
-    let server = match a.server {
-        Some(url) => url,
-        None => own_address(common)?,
-    };
-    let authority = common.data.join("tls").join("ca.crt");
-    let server_authority = std::fs::read_to_string(&authority).with_context(|| authority.display().to_string())?;
-    let pull_secret = a.pull.map(|p| std::fs::read_to_string(&p).with_context(|| p.display().to_string())).transpose()?;
+    let way = way(common, a.server, a.pull)?;
     let client = session::open(common, System).await?;
     let path = format!("/clusters/{}", escape(&a.name));
     let answer = match client.get(&path).await {
@@ -66,19 +78,19 @@ pub(super) async fn prepare(common: &Common, a: Arguments, with_secret: bool) ->
     };
     Ok(Installation {
         image: a.image,
-        server_url: server,
+        server_url: way.url,
         server_address: a.server_address,
-        server_authority,
+        server_authority: way.authority,
         secret: text(&answer, "secret"),
         verify_key: text(&answer, "verify_key"),
         replicas: a.replicas,
-        pull_secret,
+        pull_secret: way.pull_secret,
         cluster_address: a.address,
         failure: a.failure_policy,
     })
 }
 
-pub(super) fn own_address(common: &Common) -> anyhow::Result<String> {
+fn own_address(common: &Common) -> anyhow::Result<String> {
     let path = common.data.join("run").join("server.json");
     let at: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).with_context(|| path.display().to_string())?)?;
     Ok(format!("https://{}", text(&at, "registry")))

@@ -1,9 +1,8 @@
 //! Installing the sensor in a cluster.
 
-use super::install::own_address;
+use super::install::way;
 use crate::Common;
 use crate::output::say;
-use anyhow::Context as _;
 use jinwu_cluster::sensor::SensorInstallation;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -28,18 +27,14 @@ pub(crate) struct Arguments {
 
 pub(super) fn print(common: &Common, a: Arguments) -> anyhow::Result<ExitCode> {
     anyhow::ensure!(a.image.contains("@sha256:"), "--image {}:须带摘要 / needs a digest (…@sha256:…)", a.image);
-    let server_url = match a.server {
-        Some(url) => url,
-        None => own_address(common)?,
-    };
-    let authority = common.data.join("tls").join("ca.crt");
+    let way = way(common, a.server, a.pull)?;
     let installation = SensorInstallation {
         cluster: a.name,
         image: a.image,
-        server_url,
+        server_url: way.url,
         server_address: a.server_address,
-        server_authority: std::fs::read_to_string(&authority).with_context(|| authority.display().to_string())?,
-        pull_secret: a.pull.map(|p| std::fs::read_to_string(&p).with_context(|| p.display().to_string())).transpose()?,
+        server_authority: way.authority,
+        pull_secret: way.pull_secret,
     };
     say!("{}", installation.manifest());
     Ok(ExitCode::SUCCESS)
